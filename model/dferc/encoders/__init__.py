@@ -1,0 +1,1 @@
+"""What turns raw signals into one vector an utterance."""

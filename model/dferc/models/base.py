@@ -1,0 +1,86 @@
+"""What every model is: a typed config, a module from a batch to an output, a citation."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from dferc.corpus.batch import DialogueBatch
+from dferc.layers.reduction import ALONE, LossTerm, Reduction
+
+if TYPE_CHECKING:
+    from dferc.encoders.text import TextPacker
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a model must know of a corpus before it can be built."""
+
+    widths: Mapping[str, int]
+    """Width of each modality's vectors, in the order in which the model stacks them."""
+    labels: tuple[str, ...]
+    """Class names in order."""
+    train_counts: tuple[int, ...]
+    """Training utterances of each class."""
+    statistics: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    """Modality to mean and deviation [D] of its training vectors, for models that standardise."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a model says of a batch."""
+
+    logits: Tensor
+    """[B, T, C]; anything at padding."""
+    losses: dict[str, LossTerm] = field(default_factory=dict)
+    """Every loss, unweighted; empty where the batch has no labels."""
+    diagnostics: dict[str, Tensor] = field(default_factory=dict)
+    """What a person would look at, by name, a value an utterance: [B, T] or [B, T, K]; detached."""
+
+
+class ModelConfig(BaseModel):
+    """Every hyperparameter of a model, with its default and where the default comes from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Model(nn.Module):
+    """Base of every registered model."""
+
+    name: ClassVar[str]
+    """What configs and search spaces call it; search_spaces/NAME.yaml holds its search space."""
+    citation: ClassVar[str]
+    """Authors, title, venue, identifier."""
+    config_type: ClassVar[type[ModelConfig]]
+    modalities: tuple[str, ...]
+    """Names of the modalities in use, in the order in which they are stacked."""
+
+    def __init__(self, config: ModelConfig, task: Task) -> None:
+        super().__init__()
+
+    def loss_weights(self) -> dict[str, float]:
+        """Weight of each loss in the objective, by the names in ``Output.losses``; a loss that is not here weighs 1."""
+        return {}
+
+    def encoder_parameters(self) -> list[nn.Parameter]:
+        """Parameters of a pretrained encoder, which learn at their own rate."""
+        return []
+
+    def text_packer(self) -> "TextPacker | None":
+        """What turns transcripts into sub-tokens, where the model trains a text encoder."""
+        return None
+
+    def forward(self, batch: DialogueBatch, across: Reduction = ALONE) -> Output:
+        """Pure tensor function of the batch: no loop over utterances, no copy to the host."""
+        raise TypeError(f"{type(self).__name__} has no forward pass")
+
+
+def objective(model: Model, output: Output, across: Reduction = ALONE) -> tuple[Tensor, dict[str, Tensor]]:
+    """This worker's share [] of the weighted sum of all losses, and its share of each loss, detached."""
+    weights = model.loss_weights()
+    shares = {name: term.share(across) for name, term in output.losses.items()}
+    total = torch.stack([weights.get(name, 1.0) * share for name, share in shares.items()]).sum()
+    return total, {name: share.detach() for name, share in shares.items()}

@@ -1,0 +1,1 @@
+"""What runs the science: training on many workers, sweeps, tracking, studies, reports and the command line."""

@@ -1,0 +1,118 @@
+"""A run's state on disk: safetensors and JSON, whole or not at all; a crash loses at most the epoch in flight."""
+
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from dferc.corpus.store import atomic
+from dferc.training import Learner
+
+WEIGHTS, OPTIMISER, STATE = "model.safetensors", "optimiser.safetensors", "state.json"
+KEPT = 2
+"""Checkpoints kept: should the newest be damaged, the one before it serves."""
+
+
+@dataclass
+class Progress:
+    """How far a run has come. Its randomness needs no state: every epoch draws from (seed, epoch, worker)."""
+
+    epoch: int = 0
+    """Epochs finished."""
+    best_epoch: int = 0
+    best_score: float = -1.0
+    """Highest validation score, in percent, and the epoch that reached it."""
+    history: list[dict[str, float]] = field(default_factory=list)
+    training_seconds: float = 0.0
+    evaluation_seconds: float = 0.0
+
+
+def save_checkpoint(folder: Path, learner: Learner, progress: Progress) -> Path:
+    """Write ``folder/epoch-NNNN`` and drop all but the newest few before it."""
+    target = folder / f"epoch-{progress.epoch:04d}"
+    temporary = folder / f".{target.name}.{os.getpid()}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        save_file(_tensors(learner.model.state_dict()), temporary / WEIGHTS)
+        optimiser = learner.optimiser.state_dict()
+        flat = {f"{i}.{name}": value for i, entry in optimiser["state"].items() for name, value in entry.items()}
+        save_file(_tensors(flat), temporary / OPTIMISER)
+        state = {
+            "progress": asdict(progress),
+            "schedule": learner.schedule.last_epoch,
+            "scaler": learner.scaler.state_dict(),
+        }
+        (temporary / STATE).write_text(json.dumps(state), encoding="utf-8")
+        shutil.rmtree(target, ignore_errors=True)
+        temporary.rename(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    for old in checkpoints(folder)[:-KEPT]:
+        shutil.rmtree(old)
+    return target
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Every whole checkpoint, oldest first."""
+    return sorted(folder.glob("epoch-*"))
+
+
+def load_newest(folder: Path, learner: Learner) -> Progress:
+    """Put the learner where the newest sound checkpoint left it; a fresh progress where there is none."""
+    for checkpoint in reversed(checkpoints(folder)):
+        try:
+            return _load(checkpoint, learner)
+        except (SafetensorError, OSError, ValueError, KeyError, RuntimeError):
+            continue
+    return Progress()
+
+
+def _load(checkpoint: Path, learner: Learner) -> Progress:
+    state = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
+    weights = load_file(checkpoint / WEIGHTS, device=str(learner.device))
+    moments = load_file(checkpoint / OPTIMISER, device=str(learner.device))
+    progress = Progress(**state["progress"])
+    optimiser = learner.optimiser.state_dict()
+    optimiser["state"] = {}
+    for name, value in moments.items():
+        index, leaf = name.split(".", 1)
+        optimiser["state"].setdefault(int(index), {})[leaf] = value
+    learner.model.load_state_dict(weights)
+    learner.optimiser.load_state_dict(optimiser)
+    restore_schedule(learner, int(state["schedule"]))
+    learner.scaler.load_state_dict(state["scaler"])
+    return progress
+
+
+def restore_schedule(learner: Learner, step: int) -> None:
+    """Set the schedule and the learning rates to where they stood after ``step`` steps."""
+    learner.schedule.last_epoch = step
+    for group, base, factor in zip(
+        learner.optimiser.param_groups, learner.schedule.base_lrs, learner.schedule.lr_lambdas, strict=True
+    ):
+        group["lr"] = base * factor(step)
+
+
+def keep_best(weights: dict[str, Any], folder: Path, description: dict[str, Any]) -> None:
+    """Replace the chosen weights of a run."""
+    with atomic(folder / WEIGHTS) as temporary:
+        save_file(_tensors(weights), temporary)
+    write_json(folder / "model.json", description)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON that appears whole or not at all."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")
+
+
+def _tensors(state: dict[str, Any]) -> dict[str, Tensor]:
+    return {name: torch.as_tensor(value).detach().contiguous() for name, value in state.items()}

@@ -1,0 +1,152 @@
+"""One run, described whole: model, corpus, training, seed, protocol."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
+
+from dferc.errors import UserError
+from dferc.models import ModelConfig, model_named
+from dferc.training import TrainingConfig
+
+SECTIONS = ("model", "training")
+
+
+class RunConfig(BaseModel):
+    """Everything that decides the numbers of one training run, but the content of the corpus."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model_name: str = Field("df_erc", description="name of a registered model")
+    model: SerializeAsAny[ModelConfig]
+    training: TrainingConfig = TrainingConfig()
+    corpus: str = Field("synthetic", description="path of a corpus, or 'synthetic' for the embedded default")
+    seed: int = Field(0, ge=0, description="sets everything that is random")
+    protocol: Literal["strict", "published"] = Field(
+        "strict",
+        description="strict: validation chooses, test is scored once; published: the paper's habit, best test epoch, labelled so",
+    )
+    score_test: bool = Field(True, description="false keeps the test split sealed, as a sweep does")
+
+    def parameters(self) -> dict[str, Any]:
+        """Every setting by its own short name (``beta``, ``learning_rate``, ``seed`` ...), for tables and tracking."""
+        dumped = self.model_dump(mode="json")
+        flat = {"model": dumped["model_name"], **{k: dumped[k] for k in ("corpus", "seed", "protocol")}}
+        for section in SECTIONS:
+            flat.update(dumped[section])
+        return flat
+
+    def key(self, fingerprint: str, code: str) -> str:
+        """Identity of the run: the same config on the same corpus with the same code is the same run."""
+        content = self.model_dump(mode="json", exclude={"corpus"})
+        text = json.dumps([content, fingerprint, code], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def setting_names(model_name: str) -> dict[str, str]:
+    """Short name of every setting to the section that holds it: model, training, or '' for the run itself."""
+    names = dict.fromkeys(("seed", "protocol", "corpus"), "")
+    names |= dict.fromkeys(TrainingConfig.model_fields, "training")
+    return names | dict.fromkeys(model_named(model_name).config_type.model_fields, "model")
+
+
+def make_config(settings: Mapping[str, Any], where: str = "the config") -> RunConfig:
+    """A config from nested settings, as a YAML file holds them: ``{model_name, model: {...}, training: {...}, seed, ...}``.
+
+    Raises:
+        UserError: unknown keys or unfitting values; all of them are named.
+    """
+    content = dict(settings)
+    model = model_named(content.get("model_name", "df_erc"))
+    problems: list[str] = []
+    parts: dict[str, Any] = {}
+    for section, kind in (("model", model.config_type), ("training", TrainingConfig)):
+        try:
+            parts[section] = kind.model_validate(content.pop(section, None) or {})
+        except ValidationError as error:
+            problems += [f"{section}.{line}" for line in _lines(error, kind)]
+    try:
+        config = RunConfig.model_validate(
+            {**content, "model": parts.get("model", ModelConfig()), "training": parts.get("training", {})}
+        )
+    except ValidationError as error:
+        problems += _lines(error, RunConfig)
+    if problems:
+        raise UserError.collected(where, problems)
+    return config
+
+
+def with_settings(config: RunConfig, values: Mapping[str, Any], where: str = "the settings") -> RunConfig:
+    """The config with some settings changed, each given by its short name (``beta``) or with its section (``model.beta``).
+
+    Raises:
+        UserError: a name the model lacks or a value out of bounds; all of them are named.
+    """
+    names = setting_names(config.model_name)
+    content: dict[str, Any] = config.model_dump()
+    unknown = []
+    for name, value in values.items():
+        short = name.rsplit(".", 1)[-1]
+        if short not in names or name not in (short, f"{names[short]}.{short}"):
+            unknown.append(f"{name} is no setting of {config.model_name} or its training; {_nearest(short, names)}")
+        elif names[short]:
+            content[names[short]][short] = value
+        else:
+            content[short] = value
+    if unknown:
+        raise UserError.collected(where, unknown)
+    return make_config(content, where)
+
+
+def read_config(path: Path | None, overrides: Sequence[str] = ()) -> RunConfig:
+    """A config from a YAML file (or the defaults) and ``name=value`` pairs, whose values are read as YAML."""
+    content: Any = {}
+    if path is not None:
+        content = read_yaml(path)
+    config = make_config(content, str(path or "the defaults"))
+    values = {}
+    for pair in overrides:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise UserError(f"--set {pair}: write NAME=VALUE, for example beta=0.2")
+        values[name] = yaml.safe_load(value)
+    return with_settings(config, values, "--set")
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file that holds a mapping.
+
+    Raises:
+        UserError: there is no such file, or it is not that.
+    """
+    if not path.is_file():
+        raise UserError(f"there is no file {path}")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} must hold names and values, as `seed: 0` does")
+    return content
+
+
+def _lines(error: ValidationError, kind: type[BaseModel]) -> list[str]:
+    lines = []
+    for e in error.errors():
+        at = ".".join(map(str, e["loc"]))
+        if e["type"] == "extra_forbidden":
+            lines.append(f"{at} is unknown; {_nearest(at, kind.model_fields)}")
+        else:
+            lines.append(f"{at} = {e['input']!r}: {e['msg'].lower()}")
+    return lines
+
+
+def _nearest(name: str, known: Mapping[str, Any]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(known))}"

@@ -1,0 +1,59 @@
+"""Models as they lie in a run folder, and corpora by name."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+
+from dferc.corpus import Corpus
+from dferc.errors import UserError
+from dferc.models import Model, Task, model_named
+from dferc_platform.checkpoint import WEIGHTS
+from dferc_platform.config import RunConfig, make_config
+
+SYNTHETIC = "synthetic"
+
+
+def open_corpus(name: str) -> Corpus:
+    """A corpus by path, or the embedded synthetic one by the name ``synthetic``."""
+    if name != SYNTHETIC:
+        return Corpus.open(name)
+    from dferc.corpus.synthetic import default_path
+
+    return Corpus.open(default_path())
+
+
+def build_model(config: RunConfig, task: Task) -> Model:
+    """A fresh model.
+
+    Raises:
+        UserError: the config asks for a modality that the corpus lacks.
+    """
+    return model_named(config.model_name)(config.model, task)
+
+
+def describe_model(config: RunConfig, task: Task) -> dict[str, Any]:
+    """What is needed beside the weights to build the model again."""
+    return {
+        "config": config.model_dump(mode="json"),
+        "task": {"widths": dict(task.widths), "labels": task.labels, "train_counts": task.train_counts},
+    }
+
+
+def load_model(run_folder: Path) -> tuple[Model, RunConfig, Task]:
+    """The chosen model of a run, ready to predict.
+
+    Raises:
+        UserError: the folder holds no trained model.
+    """
+    best = run_folder / "best"
+    if not (best / WEIGHTS).is_file():
+        raise UserError(f"{run_folder} holds no trained model: name the folder of a run, which has best/{WEIGHTS}")
+    described = json.loads((best / "model.json").read_text(encoding="utf-8"))
+    config = make_config(described["config"], f"{best}/model.json")
+    saved = described["task"]
+    task = Task(saved["widths"], tuple(saved["labels"]), tuple(saved["train_counts"]))
+    model = build_model(config, task)
+    model.load_state_dict(load_file(best / WEIGHTS))
+    return model.eval(), config, task

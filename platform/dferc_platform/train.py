@@ -1,0 +1,235 @@
+"""One training run: train, choose on validation, score test once, leave everything in a run folder.
+
+The same function runs in three places: in this process, in the actor of a sweep's trial, and on every worker of a
+TorchTrainer.
+"""
+
+import json
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from dferc.corpus import Corpus, Split
+from dferc.corpus.store import atomic
+from dferc.errors import UserError
+from dferc.evaluation.diagnostics import warnings
+from dferc.evaluation.metrics import Scores, score
+from dferc.layers.reduction import ALONE, Reduction
+from dferc.training import Evaluation, evaluate, make_learner, make_task, steps_per_epoch, train_epoch
+from dferc_platform.checkpoint import WEIGHTS, Progress, keep_best, load_newest, save_checkpoint, write_json
+from dferc_platform.config import RunConfig, make_config
+from dferc_platform.identity import code_version
+from dferc_platform.predictions import write_predictions
+from dferc_platform.saved import build_model, describe_model
+
+logger = logging.getLogger(__name__)
+
+
+class Reporter(Protocol):
+    """Who hears of a run while it goes on."""
+
+    def report(self, metrics: dict[str, float], checkpoint: Path | None) -> None:
+        """Called after every epoch with its line of the history; may raise to stop the run, which can be resumed."""
+
+
+class Silent:
+    """Nobody listens."""
+
+    def report(self, metrics: dict[str, float], checkpoint: Path | None) -> None:
+        """Say nothing."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run."""
+
+    key: str
+    config: RunConfig
+    folder: Path
+    metrics: dict[str, float]
+    """Scores of the chosen epoch, in percent: ``validation/weighted_f1`` ... and ``test/...`` where test was scored."""
+    history: list[dict[str, float]]
+
+
+def train_run(
+    config: RunConfig,
+    corpus: Corpus,
+    folder: Path,
+    reporter: Reporter | None = None,
+    across: Reduction = ALONE,
+    device: str = "cpu",
+) -> RunResult:
+    """Train in this process, or as one of the workers of ``across``, from where the folder says that the run stopped.
+
+    Raises:
+        UserError: the corpus lacks a split or a modality that the run needs.
+        Diverged: the loss is not finite.
+    """
+    finished = read_result(folder)
+    if finished is not None:
+        return finished
+    require_splits(corpus, config)
+    run = Run(config, corpus, folder, across, device)
+    run.start()
+    listener = reporter or Silent()
+    while not run.over():
+        line = run.epoch()
+        listener.report(line, run.checkpoint)
+    return run.conclude()
+
+
+class Run:
+    """A run in progress."""
+
+    def __init__(self, config: RunConfig, corpus: Corpus, folder: Path, across: Reduction, device: str) -> None:
+        self.config, self.corpus, self.folder, self.across = config, corpus, folder, across
+        torch.manual_seed(config.seed)
+        task = make_task(corpus, getattr(config.model, "modalities", None))
+        model = build_model(config, task).to(device)
+        self.description = describe_model(config, task)
+        steps = config.training.epochs * steps_per_epoch(corpus, config.training)
+        self.learner = make_learner(model, config.training, steps, torch.device(device), across)
+        self.progress = Progress()
+        self.checkpoint: Path | None = None
+        self.warned: list[str] = []
+
+    def start(self) -> None:
+        """Write what is to run, and go back to where it stopped."""
+        if self.across.rank == 0:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with atomic(self.folder / "config.yaml") as temporary:
+                temporary.write_text(yaml.safe_dump(self.config.model_dump(mode="json"), sort_keys=False))
+        self.progress = load_newest(self.folder / "last", self.learner)
+
+    def over(self) -> bool:
+        """All epochs are done, or the score has not risen for ``patience`` of them."""
+        done, training = self.progress, self.config.training
+        return done.epoch >= training.epochs or done.epoch - done.best_epoch >= training.patience > 0 < done.best_epoch
+
+    def epoch(self) -> dict[str, float]:
+        """Train and evaluate one epoch, checkpoint, and give its line of the history."""
+        number, started = self.progress.epoch + 1, time.perf_counter()
+        line: dict[str, float] = {"epoch": number}
+        line |= train_epoch(self.learner, self.corpus, self.config.seed, number)
+        trained = time.perf_counter()
+        scores, evaluation = self._score("validation")
+        line |= scores.as_metrics("validation")
+        line |= {f"validation/loss/{name}": value for name, value in evaluation.losses.items()}
+        line |= evaluation.diagnostics
+        if self.selects_on == "test":
+            line |= self._score("test")[0].as_metrics("test")
+        evaluated = time.perf_counter()
+        line["epoch_seconds"] = evaluated - started
+        self._note(line, number, trained - started, evaluated - trained)
+        return line
+
+    @property
+    def selects_on(self) -> Split:
+        """The split that chooses the epoch: validation, but test where a paper's own habit is replayed."""
+        return "test" if self.config.protocol == "published" else "validation"
+
+    def conclude(self) -> RunResult:
+        """Score the chosen epoch, test for the first and only time, and write the result."""
+        self.learner.model.load_state_dict(load_file(self.folder / "best" / WEIGHTS, str(self.learner.device)))
+        splits: tuple[Split, ...] = ("validation", "test") if self.config.score_test else ("validation",)
+        scored = {split: self._score(split) for split in splits}
+        metrics: dict[str, float] = {}
+        for split, (scores, _) in scored.items():
+            metrics |= scores.as_metrics(split)
+        key = self.config.key(self.corpus.fingerprint, code_version())
+        if self.across.rank == 0:
+            write_predictions(self.folder / "predictions.parquet", self.corpus, {s: e for s, (_, e) in scored.items()})
+            write_json(self.folder / "confusion.json", {s: v.confusion for s, (v, _) in scored.items()})
+            write_json(self.folder / "result.json", self._result(key, metrics))
+        return RunResult(key, self.config, self.folder, metrics, self.progress.history)
+
+    def _score(self, split: Split) -> tuple[Scores, Evaluation]:
+        evaluation = evaluate(self.learner, self.corpus, self.corpus.split(split))
+        labels = self.corpus.labels[evaluation.rows]
+        return score(labels, evaluation.probabilities, self.corpus.card.labels), evaluation
+
+    def _note(self, line: dict[str, float], number: int, training: float, evaluation: float) -> None:
+        done = self.progress
+        done.epoch = number
+        done.training_seconds += training
+        done.evaluation_seconds += evaluation
+        done.history.append(line)
+        reached = line[f"{self.selects_on}/{self.config.training.select_on}"]
+        better = reached > done.best_score
+        if better:
+            done.best_epoch, done.best_score = number, reached
+        self._warn(line)
+        if self.across.rank != 0:
+            return
+        if better:
+            # The best weights are safe before the checkpoint that speaks of them.
+            keep_best(self.learner.model.state_dict(), self.folder / "best", self.description | {"epoch": number})
+        self.checkpoint = save_checkpoint(self.folder / "last", self.learner, done)
+        write_history(self.folder / "history.jsonl", done.history)
+
+    def _warn(self, line: dict[str, float]) -> None:
+        now = warnings(line)
+        for sentence in now:
+            if sentence not in self.warned and self.across.rank == 0:
+                logger.warning("epoch %d: %s", line["epoch"], sentence)
+        self.warned = now
+        line["diagnostics/warnings"] = len(now)
+
+    def _result(self, key: str, metrics: dict[str, float]) -> dict[str, Any]:
+        done = self.progress
+        return {
+            "key": key,
+            "status": "FINISHED",
+            "model": self.config.model_name,
+            "fingerprint": self.corpus.fingerprint,
+            "code": code_version(),
+            "protocol": self.config.protocol,
+            "labels": self.corpus.card.labels,
+            "best_epoch": done.best_epoch,
+            "epochs": done.epoch,
+            "metrics": metrics,
+            "seconds": {
+                "training": done.training_seconds,
+                "evaluation": done.evaluation_seconds,
+                "total": done.training_seconds + done.evaluation_seconds,
+            },
+            "parameters": sum(p.numel() for p in self.learner.model.parameters()),
+            "workers": self.across.workers,
+            "warnings": self.warned,
+        }
+
+
+def read_result(folder: Path) -> RunResult | None:
+    """The result of a finished run; None where the folder holds none."""
+    path = folder / "result.json"
+    if not path.is_file():
+        return None
+    content = json.loads(path.read_text(encoding="utf-8"))
+    config = make_config(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")), str(folder))
+    history = [json.loads(line) for line in (folder / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+    return RunResult(content["key"], config, folder, content["metrics"], history)
+
+
+def write_history(path: Path, history: list[dict[str, float]]) -> None:
+    """Write a line an epoch; the file appears whole or not at all."""
+    with atomic(path) as temporary:
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in history), encoding="utf-8")
+
+
+def require_splits(corpus: Corpus, config: RunConfig) -> None:
+    """Refuse a corpus without the labelled splits that the run needs."""
+    needed: list[Split] = ["train", "validation"]
+    if config.score_test or config.protocol == "published":
+        needed.append("test")
+    missing = [split for split in needed if not corpus.label_counts(split).any()]
+    if missing:
+        raise UserError(
+            f"corpus {corpus.card.name} has no labelled utterance in {' and '.join(missing)}: "
+            f"a run needs all of {', '.join(needed)}"
+        )
