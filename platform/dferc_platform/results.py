@@ -149,7 +149,7 @@ def read_run(folder: Path) -> RunRow:
         number=verdict.get("number"),
         varied=verdict.get("varied", {}),
         parameters=parameters,
-        metrics=result.get("metrics") or _scores(best),
+        metrics=result.get("metrics") or validation_scores(best),
         best_epoch=result.get("best_epoch") or (int(best["epoch"]) if best else None),
         epochs=len(history),
         seconds=_seconds(result, history),
@@ -172,6 +172,11 @@ def read_history(run_folder: Path) -> list[dict[str, Any]]:
     return [by_epoch[epoch] for epoch in sorted(by_epoch)]
 
 
+def validation_scores(line: Mapping[str, Any]) -> dict[str, float]:
+    """The validation metrics of a history line but the losses, as result.json names them."""
+    return {k: v for k, v in line.items() if k.startswith("validation/") and not k.startswith("validation/loss")}
+
+
 def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
@@ -189,10 +194,6 @@ def _best_line(history: list[dict[str, Any]], select_on: str) -> dict[str, Any]:
     name = f"validation/{select_on}"
     scored = [line for line in history if line.get(name, float("nan")) == line.get(name)]
     return max(scored, key=lambda line: line[name], default={})
-
-
-def _scores(line: Mapping[str, Any]) -> dict[str, float]:
-    return {k: v for k, v in line.items() if k.startswith("validation/") and not k.startswith("validation/loss")}
 
 
 def _seconds(result: Mapping[str, Any], history: list[dict[str, Any]]) -> float | None:

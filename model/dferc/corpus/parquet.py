@@ -1,4 +1,4 @@
-"""Vectors in Parquet: lists of any length, which every reader knows, for Arrow reads no fixed-size list with nulls from it."""
+"""Vectors in Parquet: as lists of any length, for Arrow cannot read fixed-size lists with nulls from it."""
 
 from pathlib import Path
 

@@ -1,11 +1,10 @@
 """Class prototypes and how far the modalities of an utterance agree (df-erc.md section 5)."""
 
-from itertools import combinations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dferc.layers.contrastive import MASKED
 from dferc.layers.reduction import LossTerm, Reduction
 
 
@@ -71,29 +70,39 @@ class Prototypes(nn.Module):
 
 def pairwise_agreement(projected: Tensor, present: Tensor) -> Tensor:
     """s [N]: mean cosine over the pairs of modalities of [M, N, A] that are both present; 0 where there is no pair."""
-    cosines, pairs = [], []
-    for first, second in combinations(range(len(projected)), 2):
-        cosines.append(F.cosine_similarity(projected[first], projected[second], dim=-1))
-        pairs.append(present[first] * present[second])
-    return _mean_over_pairs(cosines, pairs, present)
+    first, second = _pairs(len(projected), projected.device)
+    return _mean_over_pairs(F.cosine_similarity(projected[first], projected[second], dim=-1), first, second, present)
 
 
-def assignment_agreement(projected: Tensor, present: Tensor, prototypes: Prototypes) -> Tensor:
-    """s [N]: mean overlap (Bhattacharyya coefficient) of the modalities' soft assignments to the prototypes seen so far.
+def overlap(assigned: Tensor, present: Tensor) -> Tensor:
+    """s [N]: mean overlap (Bhattacharyya coefficient) of the distributions [M, N, C] of two modalities, as above."""
+    first, second = _pairs(len(assigned), assigned.device)
+    return _mean_over_pairs((assigned[first] * assigned[second]).sqrt().sum(-1), first, second, present)
 
-    An assignment is softmax_k(-|g_m - prototype_k|^2) [open].
+
+SHARPNESS = 5.0
+"""Inverse temperature of the assignments [open]: a projection that points at a prototype, away from the others, is nearly
+wholly assigned to it, and one at right angles to all is shared out evenly."""
+
+
+def prototype_assignments(projected: Tensor, prototypes: Prototypes) -> Tensor:
+    """[M, N, A] -> [M, N, C]: softmax over classes of the cosine between g_m and each prototype seen so far.
+
+    Both are seen from the middle of all prototypes [open]: nothing in the margin loss keeps the classes apart, so only
+    directions from their common middle tell them apart.
     """
-    distance = torch.cdist(projected, prototypes.mean.expand(len(projected), -1, -1)).square()
-    assigned = torch.softmax(-distance.masked_fill(prototypes.count == 0, 1e9), dim=-1)
-    overlaps, pairs = [], []
-    for first, second in combinations(range(len(projected)), 2):
-        overlaps.append((assigned[first] * assigned[second]).sqrt().sum(-1))
-        pairs.append(present[first] * present[second])
-    return _mean_over_pairs(overlaps, pairs, present)
+    known = prototypes.count > 0
+    middle = prototypes.mean.sum(0) / known.sum().clamp_min(1)
+    from_middle = F.normalize(projected - middle, dim=-1)
+    cosines = from_middle @ F.normalize(prototypes.mean - middle, dim=-1).T
+    return torch.softmax((SHARPNESS * cosines).masked_fill(~known, MASKED), dim=-1)
 
 
-def _mean_over_pairs(values: list[Tensor], pairs: list[Tensor], present: Tensor) -> Tensor:
-    if not values:
-        return torch.zeros_like(present[0])
-    both = torch.stack(pairs)
-    return (torch.stack(values) * both).sum(0) / both.sum(0).clamp_min(1)
+def _pairs(modalities: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    both = torch.triu_indices(modalities, modalities, offset=1, device=device)
+    return both[0], both[1]
+
+
+def _mean_over_pairs(values: Tensor, first: Tensor, second: Tensor, present: Tensor) -> Tensor:
+    both = present[first] * present[second]
+    return (values * both).sum(0) / both.sum(0).clamp_min(1)

@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING, ClassVar, Literal, cast
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from dferc.corpus.batch import NO_LABEL, TEXT, DialogueBatch
-from dferc.layers.agreement import Prototypes, assignment_agreement, pairwise_agreement
-from dferc.layers.contrastive import modality_contrast, utterance_contrast
-from dferc.layers.fusion import TINY, static_fusion
-from dferc.layers.recurrent import DialogueLSTM
+from dferc.corpus.batch import TEXT, DialogueBatch
+from dferc.layers.contribution import Contribution, ContributionFusion
+from dferc.layers.disentanglement import Disentanglement, DisentanglementOptions
+from dferc.layers.fusion import static_fusion
 from dferc.layers.reduction import ALONE, LossTerm, Reduction
-from dferc.layers.stacked import StackedMLP, initialise
+from dferc.layers.refusion import ContextRefusion, RefusionOptions
+from dferc.layers.stacked import initialise
+from dferc.layers.utterances import Utterances
 from dferc.models.base import Model, ModelConfig, Output, Task
 
 if TYPE_CHECKING:
@@ -98,8 +98,10 @@ class DFERCConfig(ModelConfig):
         0.1, ge=0, description="margin: squared distance to the prototype that costs nothing [code: margin]"
     )
     prototype_weight: float = Field(0.7, ge=0, description="of the margin loss [code: sim_loss]")
-    consistency: Literal["pairwise", "prototype"] = Field(
-        "pairwise", description="cosine of the projections [code] or overlap of their prototype assignments [paper]"
+    consistency: Literal["pairwise", "prototype", "predictions"] = Field(
+        "pairwise",
+        description="agreement of the modalities: cosine of their projections [code], overlap of their assignments to the "
+        "prototypes [paper], or overlap of their own predictions q_m [open]",
     )
 
     class_weights: Literal["release", "balanced", "none"] = Field(
@@ -112,6 +114,8 @@ class DFERCConfig(ModelConfig):
     def _prototypes_outlast_a_batch(self) -> "DFERCConfig":
         if self.consistency == "prototype" and self.prototypes not in ("cumulative", "ema"):
             raise ValueError("consistency: prototype needs prototypes that outlast a batch: cumulative or ema")
+        if self.consistency == "predictions" and self.fusion != "contribution":
+            raise ValueError("consistency: predictions compares the classifiers that only fusion: contribution has")
         return self
 
 
@@ -120,8 +124,8 @@ class DFERC(Model):
 
     name: ClassVar[str] = "df_erc"
     citation: ClassVar[str] = (
-        "B. Li, H. Fei, L. Liao, Y. Zhao, C. Teng, T.-S. Chua, D. Ji, F. Li. Revisiting Disentanglement and Fusion on Modality and "
-        "Context in Conversational Multimodal Emotion Recognition. ACM Multimedia 2023. arXiv:2308.04502"
+        "B. Li, H. Fei, L. Liao, Y. Zhao, C. Teng, T.-S. Chua, D. Ji, F. Li. Revisiting Disentanglement and Fusion on "
+        "Modality and Context in Conversational Multimodal Emotion Recognition. ACM Multimedia 2023. arXiv:2308.04502"
     )
     config_type: ClassVar[type[ModelConfig]] = DFERCConfig
     class_weight: Tensor
@@ -131,17 +135,19 @@ class DFERC(Model):
         self.config = config = cast(DFERCConfig, config)
         self.text = text_encoder(config)
         widths = dict(task.widths) | ({TEXT: self.text.width} if self.text else {})
-        self.modalities = tuple(config.modalities or widths)
-        self.encoders = nn.ModuleDict({m: ModalityEncoder(widths[m], config, task, m) for m in self.modalities})
+        self.modalities = modalities = tuple(config.modalities or widths)
+        self.encoders = nn.ModuleDict({m: ModalityEncoder(widths[m], config, task, m) for m in modalities})
         self.parties = nn.Embedding(MOST_PARTIES, config.hidden) if config.speaker else None
-        self.disentangle = Disentanglement(self.modalities, config) if config.disentangle != "off" else None
+        self.disentangle = self._disentanglement()
         width = config.hidden * (2 if self.disentangle else 1)
-        classes = len(task.labels)
+        fused, classes = width, len(task.labels)
         if config.fusion == "contribution":
-            self.contribution, fused = ContributionFusion(len(self.modalities), width, classes, config), width
+            self.contribution = ContributionFusion(len(modalities), width, classes, config.dropout, config.detach_tcp)
         else:
-            self.fusion, fused = static_fusion(config.fusion, len(self.modalities), width)
-        self.context = ContextRefusion(len(self.modalities), width, fused + width, classes, config)
+            self.fusion, fused = static_fusion(config.fusion, len(modalities), width)
+        self.context = ContextRefusion(
+            len(modalities), width, fused + width, classes, config.align, 2 * config.hidden, self._refusion_options()
+        )
         self.classifier = nn.Linear(self.context.width, classes)
         initialise(self.classifier.weight, self.classifier.bias)
         self.register_buffer("class_weight", class_weight(config, task))
@@ -161,50 +167,85 @@ class DFERC(Model):
 
     def forward(self, batch: DialogueBatch, across: Reduction = ALONE) -> Output:
         """Logits [B, T, C], the losses, and what to look at."""
-        labels = batch.flat(batch.labels)
-        labelled = (labels != NO_LABEL).float()
-        known = labels.clamp_min(0)
         features, present = self._encode(batch)
+        utterances = Utterances.of(batch, present, self.class_weight)
         losses: dict[str, LossTerm] = {}
         seen: dict[str, Tensor] = {}
         if self.disentangle is not None:
-            features, terms, similarity = self.disentangle(features, present, across)
-            losses |= terms
-            seen |= similarity
-        if self.config.fusion == "contribution":
-            weighted, weights, terms, confidence = self.contribution(
-                features, present, known, labelled, self.class_weight
-            )
-            losses |= terms
-            seen |= confidence
-        else:
-            weighted, weights = self.fusion(features, present)
+            features, losses, seen = self.disentangle(features, present, across)
+        weighted, beliefs = self._fuse(features, utterances, losses, seen)
         everything = (present.unsqueeze(-1) * features).sum(0)
         fused = torch.cat([weighted * self.config.fusion_scale, everything], dim=-1)
-        refused, terms, gate = self.context(fused, features, present, known, labelled, batch, across)
+        refused, margin, gate = self.context(fused, features, beliefs, utterances, batch, across)
         logits = self.classifier(refused)
-        losses |= terms
-        losses["classification"] = weighted_cross_entropy(logits, known, labelled, self.class_weight)
-        seen |= gate | {"fusion_weights": weights}
         return Output(
             logits=batch.padded(logits),
-            losses=losses,
-            diagnostics={} if self.training else {name: batch.padded(value.detach()) for name, value in seen.items()},
+            losses=losses | margin | {"classification": utterances.cross_entropy(logits)},
+            diagnostics={} if self.training else {n: batch.padded(v.detach()) for n, v in (seen | gate).items()},
         )
 
     def _encode(self, batch: DialogueBatch) -> tuple[Tensor, Tensor]:
-        """Encoded features x [M, N, H] and presence [M, N]."""
+        """Encoded features x [M, N, H], zero where missing, and presence [M, N]."""
         encoded, present = [], []
         text = self.text(batch.tokens) if self.text else None
         for name, encoder in self.encoders.items():
             own = name == TEXT and text is not None
-            vectors = text if own else batch.flat(batch.features[name])
-            encoded.append(encoder(vectors))
+            encoded.append(encoder(text if own else batch.flat(batch.features[name])))
             present.append(batch.flat(batch.mask if own else batch.present[name]))
-        features = torch.stack(encoded)
+        seen = torch.stack(present).float()
+        features = torch.stack(encoded) * seen.unsqueeze(-1)
         if self.parties is not None:
             features = features + self.parties(batch.flat(batch.speakers).clamp_max(MOST_PARTIES - 1))
-        return features, torch.stack(present).float()
+        return features, seen
+
+    def _fuse(
+        self, features: Tensor, utterances: Utterances, losses: dict[str, LossTerm], seen: dict[str, Tensor]
+    ) -> tuple[Tensor, Tensor | None]:
+        """h [M, N, D] -> the weighted part of p [N, D'] and the modalities' own predictions q [M, N, C]."""
+        if self.config.fusion != "contribution":
+            weighted, weights = self.fusion(features, utterances.present)
+            seen["fusion_weights"] = weights
+            return weighted, None
+        found: Contribution = self.contribution(features, utterances)
+        losses["confidence"] = found.loss
+        seen |= {
+            "fusion_weights": found.weights.T,
+            "confidence": found.confidence.T,
+            "true_class_probability": found.true_class_probability.T,
+        }
+        return found.weighted, found.beliefs
+
+    def _disentanglement(self) -> Disentanglement | None:
+        config = self.config
+        if config.disentangle == "off":
+            return None
+        merged = config.modality_groups == "release"
+        groups = [0 if merged and m in (TEXT, "audio") else i for i, m in enumerate(self.modalities)]
+        options = DisentanglementOptions(
+            levels=config.disentangle,
+            projections=config.projections,
+            modality_temperature=config.modality_temperature,
+            utterance_temperature=config.utterance_temperature,
+            scale=config.disentangle_scale,
+            dropout=config.dropout,
+        )
+        return Disentanglement(groups, config.hidden, options)
+
+    def _refusion_options(self) -> RefusionOptions:
+        config = self.config
+        return RefusionOptions(
+            context=config.context,
+            fixed=config.fixed_context,
+            weight=config.context_weight,
+            window=config.context_window,
+            consistency=config.consistency,
+            prototypes=config.prototypes,
+            momentum=config.prototype_momentum,
+            beta=config.beta,
+            dropout=config.dropout,
+            input_dropout=config.context_input_dropout,
+            recurrent_dropout=config.context_recurrent_dropout,
+        )
 
 
 def text_encoder(config: DFERCConfig) -> "TextEncoder | None":
@@ -242,140 +283,6 @@ class ModalityEncoder(nn.Module):
         return encoded
 
 
-class Disentanglement(nn.Module):
-    """DDM, dual-level disentanglement."""
-
-    groups: Tensor
-
-    def __init__(self, modalities: tuple[str, ...], config: DFERCConfig) -> None:
-        super().__init__()
-        self.config = config
-        shape = (len(modalities), config.hidden, config.hidden, config.dropout)
-        self.modality = StackedMLP(*shape) if config.disentangle != "utterance" else None
-        self.utterance = StackedMLP(*shape) if config.disentangle != "modality" else None
-        merged = config.modality_groups == "release"
-        groups = [0 if merged and m in ("text", "audio") else i for i, m in enumerate(modalities)]
-        self.register_buffer("groups", torch.tensor(groups), persistent=False)
-
-    def forward(
-        self, encoded: Tensor, present: Tensor, across: Reduction
-    ) -> tuple[Tensor, dict[str, LossTerm], dict[str, Tensor]]:
-        """x [M, N, H] -> h [M, N, 2H], both contrastive losses, similarities between modalities and utterances."""
-        config, losses, parts, source = self.config, {}, [], encoded
-        if self.modality is not None:
-            parts.append(self.modality(encoded))
-            losses["modality_contrast"] = modality_contrast(
-                parts[-1], present, self.groups, config.modality_temperature, across
-            )
-            source = parts[-1] if config.projections == "sequential" else encoded
-        if self.utterance is not None:
-            parts.append(self.utterance(source))
-            losses["utterance_contrast"] = utterance_contrast(parts[-1], present, config.utterance_temperature, across)
-        disentangled = torch.stack(parts).sum(0)
-        seen = {} if self.training else similarities(disentangled, present, across)
-        return torch.cat([encoded, config.disentangle_scale * disentangled], dim=-1), losses, seen
-
-
-class ContributionFusion(nn.Module):
-    """CFM: a teacher a modality says how probable the true class was, a student learns to foretell it without the label."""
-
-    def __init__(self, modalities: int, width: int, classes: int, config: DFERCConfig) -> None:
-        super().__init__()
-        self.detach_tcp = config.detach_tcp
-        self.teacher = StackedMLP(modalities, width, classes, config.dropout)
-        self.student = StackedMLP(modalities, width, 1, config.dropout, sigmoid=True)
-
-    def forward(
-        self, features: Tensor, present: Tensor, labels: Tensor, labelled: Tensor, class_weight: Tensor
-    ) -> tuple[Tensor, Tensor, dict[str, LossTerm], dict[str, Tensor]]:
-        """h [M, N, D] -> weighted sum [N, D], weights a [N, M], the loss, the true and the foretold confidence [N, M]."""
-        logits = self.teacher(features)
-        confidence = self.student(features).squeeze(-1)
-        counted = present * labelled
-        target = torch.softmax(logits.float(), -1).gather(-1, labels.expand(len(logits), -1).unsqueeze(-1)).squeeze(-1)
-        distance = (confidence - (target.detach() if self.detach_tcp else target)).square()
-        weighing = class_weight[labels] * counted
-        entropy = F.cross_entropy(logits.flatten(0, 1).float(), labels.repeat(len(logits)), reduction="none")
-        entropy = entropy.view_as(present)
-        loss = LossTerm(
-            torch.cat([(entropy * weighing).sum(1), (distance * counted).sum(1)]),
-            torch.cat([weighing.sum(1), counted.sum(1)]),
-        )
-        share = confidence * present
-        weights = share / (share.sum(0) + TINY)
-        seen = {"true_class_probability": target.T, "confidence": confidence.T}
-        return (weights.unsqueeze(-1) * features).sum(0), weights.T, {"confidence": loss}, seen
-
-
-class ContextRefusion(nn.Module):
-    """CRM: the less the modalities of an utterance agree, the more of its neighbours' context is added."""
-
-    def __init__(self, modalities: int, width: int, fused: int, classes: int, config: DFERCConfig) -> None:
-        super().__init__()
-        self.config = config
-        aligned = config.context == "refusion" or config.prototypes != "off"
-        self.align = StackedMLP(modalities, width, config.align, config.dropout) if aligned else None
-        self.prototypes = Prototypes(classes, config.align, config.prototypes, config.prototype_momentum)
-        half = 2 * config.hidden
-        self.lstm = (
-            DialogueLSTM(fused, half, 2, config.context_input_dropout, config.context_recurrent_dropout)
-            if config.context != "none"
-            else None
-        )
-        self.width = fused + (2 * half if self.lstm else 0)
-
-    def forward(
-        self,
-        fused: Tensor,
-        features: Tensor,
-        present: Tensor,
-        labels: Tensor,
-        labelled: Tensor,
-        batch: DialogueBatch,
-        across: Reduction,
-    ) -> tuple[Tensor, dict[str, LossTerm], dict[str, Tensor]]:
-        """p [N, P], h [M, N, D] -> z [N, Z], the margin loss, consistency s and the gate on the context [N]."""
-        losses: dict[str, LossTerm] = {}
-        seen: dict[str, Tensor] = {}
-        if self.align is not None:
-            projected = self.align(features)
-            if self.config.prototypes != "off":
-                losses["prototype"] = self.prototypes.margin_loss(
-                    projected, present * labelled, labels, self.config.beta, across
-                )
-            seen["consistency"] = self._agreement(projected.detach().float(), present)
-        if self.lstm is None:
-            return fused, losses, seen
-        gate = self._gate(fused, seen)
-        context = self._neighbours(self.lstm(batch.padded(fused), batch.lengths), batch)
-        seen["context_gate"] = gate
-        return torch.cat([fused, self.config.context_weight * gate.unsqueeze(-1) * context], -1), losses, seen
-
-    def _agreement(self, projected: Tensor, present: Tensor) -> Tensor:
-        if self.config.consistency == "pairwise":
-            return pairwise_agreement(projected, present)
-        return assignment_agreement(projected, present, self.prototypes)
-
-    def _gate(self, fused: Tensor, seen: dict[str, Tensor]) -> Tensor:
-        if self.config.context == "refusion":
-            return 1 - seen["consistency"]
-        return fused.new_full(fused.shape[:1], 1.0 if self.config.context == "full" else self.config.fixed_context)
-
-    def _neighbours(self, outputs: Tensor, batch: DialogueBatch) -> Tensor:
-        """Sum of o_{i-w} ... o_{i-1} and o_{i+1} ... o_{i+w}, zeros past the ends: [B, T, O] -> [N, O]."""
-        window = self.config.context_window
-        ahead = F.pad(outputs, (0, 0, window, window))
-        windows = ahead.unfold(1, 2 * window + 1, 1)
-        return batch.flat(windows.sum(-1) - outputs)
-
-
-def weighted_cross_entropy(logits: Tensor, labels: Tensor, counted: Tensor, class_weight: Tensor) -> LossTerm:
-    """Cross-entropy [N, C], [N] -> sum of w_y CE over the counted utterances, divided by the sum of w_y."""
-    weights = class_weight[labels] * counted
-    entropy = F.cross_entropy(logits.float(), labels, reduction="none")
-    return LossTerm((entropy * weights).sum(), weights.sum())
-
-
 def class_weight(config: DFERCConfig, task: Task) -> Tensor:
     """Weight of each class [C]; balanced = total / (C * count), 0 counts as 1."""
     if config.class_weights == "release":
@@ -384,17 +291,3 @@ def class_weight(config: DFERCConfig, task: Task) -> Tensor:
         return torch.ones(len(task.labels))
     counts = torch.tensor(task.train_counts, dtype=torch.float).clamp_min(1)
     return counts.sum() / (len(counts) * counts)
-
-
-def similarities(vectors: Tensor, present: Tensor, across: Reduction) -> dict[str, Tensor]:
-    """Mean cosine [N] of [M, N, H] between the modalities of an utterance, and with other utterances of its modality."""
-    unit = F.normalize(vectors.detach(), dim=-1) * present.unsqueeze(-1)
-    itself = unit.square().sum(-1)
-    between = (unit * unit.sum(0)).sum(-1) - itself
-    along = (unit * across.sum(unit.sum(1)).unsqueeze(1)).sum(-1) - itself
-    others = across.sum(present.sum(1)).unsqueeze(1) - 1
-    seen = present.sum(0).clamp_min(1)
-    return {
-        "modality_similarity": between.sum(0) / (seen * (seen - 1)).clamp_min(1),
-        "utterance_similarity": (along * present / others.clamp_min(1)).sum(0) / seen,
-    }

@@ -203,7 +203,7 @@ def test_a_failed_save_keeps_the_old_file(random_corpus, tmp_path, monkeypatch):
 def test_a_cache_that_cannot_be_written_is_named(random_corpus, tmp_path):
     path = random_corpus.save(tmp_path / "corpus.parquet")
     (tmp_path / "cache").write_text("a file where a folder should be")
-    with pytest.raises(UserError, match="cache folder .*cache cannot be written .*: set DFERC_CACHE"):
+    with pytest.raises(UserError, match=r"cache folder .*cache cannot be written .*: set DFERC_CACHE"):
         Corpus.open(path, cache=tmp_path / "cache")
 
 
@@ -220,7 +220,7 @@ def test_atomic_replaces_only_at_the_end(tmp_path):
 def test_a_file_that_is_not_parquet_is_refused(tmp_path, content):
     path = tmp_path / "corpus.parquet"
     path.write_bytes(content)
-    with pytest.raises(UserError, match="corpus.parquet cannot be read as Parquet"):
+    with pytest.raises(UserError, match=r"corpus.parquet cannot be read as Parquet"):
         Corpus.open(path, cache=tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 

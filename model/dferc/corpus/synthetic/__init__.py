@@ -43,7 +43,7 @@ __all__ = ["EMOTIONS", "MODALITIES", "TINY", "Channel", "SyntheticConfig", "defa
 VERSION = 1
 """Of the generative story; to be raised with every change of what a config makes."""
 TINY = SyntheticConfig(
-    train_dialogues=12, validation_dialogues=4, test_dialogues=4, shortest=3, longest=9, characters=6
+    train_dialogues=16, validation_dialogues=6, test_dialogues=6, shortest=3, longest=9, characters=6
 )
 """Small enough for a test."""
 TRUTH = {"ambiguous": pa.bool_(), "conflict": pa.bool_()} | {f"reliability.{name}": pa.float32() for name in MODALITIES}

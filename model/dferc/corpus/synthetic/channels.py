@@ -30,13 +30,14 @@ def record(
     scenes = config.scene * random.normal(size=(config.dialogues, SCENE))
     into = random.normal(size=(DISPLAY + SPEAKER + SCENE, MIXED)) / np.sqrt(DISPLAY + SPEAKER + SCENE)
     out = random.normal(size=(MIXED, channel.width)) / np.sqrt(MIXED)
+    blank = random.normal(size=channel.width)
     failures = random.normal(size=(JUNK, channel.width)) / np.sqrt(JUNK)
 
     count = len(apparent)
     shown = channel.strength * displays[apparent, random.integers(config.displays, size=count)]
     latent = np.concatenate([shown, voices[speaker], scenes[dialogue]], axis=1)
     mixed = np.tanh((latent + random.normal(size=latent.shape)) @ into) @ out
-    junk = random.normal(size=(count, JUNK)) @ failures
+    junk = blank + random.normal(size=(count, JUNK)) @ failures
     noise = config.noise * random.normal(size=mixed.shape)
     share = reliability[:, None]
     vectors = share * mixed / mixed.std() + (1 - share) * junk + noise

@@ -48,26 +48,26 @@ class SyntheticConfig(BaseModel):
         0.38, ge=0, le=1, description="chance that a speaker catches the emotion of the utterance before"
     )
 
-    ambiguous: float = Field(0.15, ge=0, le=1, description="share of utterances that no channel records well")
+    ambiguous: float = Field(0.20, ge=0, le=1, description="share of utterances that no channel records well")
     conflict: float = Field(
-        0.15, ge=0, le=1, description="share of utterances whose text and whose voice and face disagree"
+        0.20, ge=0, le=1, description="share of utterances whose text and whose voice and face disagree"
     )
     text_misleads: float = Field(
         0.5, ge=0, le=1, description="share of conflicts in which the text is wrong (sarcasm), not the rest"
     )
     missing: float = Field(0.04, ge=0, le=1, description="share of utterances that lack one modality")
 
-    text: Channel = Channel(width=48, strength=4.0, failure=0.20)
-    audio: Channel = Channel(width=32, strength=3.4, failure=0.30)
-    visual: Channel = Channel(width=24, strength=3.4, failure=0.30)
+    text: Channel = Channel(width=48, strength=6.5, failure=0.35)
+    audio: Channel = Channel(width=32, strength=5.5, failure=0.45)
+    visual: Channel = Channel(width=24, strength=5.5, failure=0.45)
     displays: int = Field(
         2, ge=1, description="ways in which an emotion can show in a channel; more make it less linear"
     )
-    speaker_offset: float = Field(0.8, ge=0, description="spread between speakers, in units of the latent noise")
+    speaker_offset: float = Field(0.6, ge=0, description="spread between speakers, in units of the latent noise")
     scene: float = Field(
-        1.0, ge=0, description="spread between dialogues (room, light, topic), in units of the latent noise"
+        0.8, ge=0, description="spread between dialogues (room, light, topic), in units of the latent noise"
     )
-    noise: float = Field(0.4, ge=0, description="noise on each recorded number, whose spread is about 1")
+    noise: float = Field(0.3, ge=0, description="noise on each recorded number, whose spread is about 1")
 
     @property
     def channels(self) -> dict[str, Channel]:

@@ -1,0 +1,79 @@
+"""Live progress on a terminal; elsewhere a line an event, as a log wants it."""
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from dferc_platform.cli.durations import duration
+from dferc_platform.cli.report import say
+
+if TYPE_CHECKING:
+    from dferc_platform.sweep import SweepProgress
+
+
+class Bars:
+    """Bars that each count something and say how it stands."""
+
+    def __init__(self) -> None:
+        console = Console()
+        self._live = console.is_terminal
+        self._tasks: dict[str, TaskID] = {}
+        self._said: dict[str, int] = {}
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[state]}", markup=False),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not self._live,
+        )
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def move(self, name: str, done: int, total: int | None, state: str) -> None:
+        """Show that so many of all are done, and how it stands."""
+        if self._live:
+            if name not in self._tasks:
+                self._tasks[name] = self._progress.add_task(name, total=total, state=state)
+            self._progress.update(self._tasks[name], completed=done, state=state)
+            return
+        if self._said.get(name) != done:
+            say(f"{name}: {done}{f' of {total}' if total else ''}, {state}")
+        self._said[name] = done
+
+
+class EpochBars(Bars):
+    """A bar a training run; it counts epochs."""
+
+    def epoch(self, name: str, epochs: int, metrics: dict[str, float]) -> None:
+        """An epoch is done."""
+        done = int(metrics["epoch"])
+        left = duration((epochs - done) * metrics["epoch_seconds"])
+        self.move(name, done, epochs, f"validation w-F1 {metrics['validation/weighted_f1']:.2f}, at most {left} left")
+
+
+class SweepBar(Bars):
+    """One bar for a sweep; it counts trials."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def show(self, progress: "SweepProgress") -> None:
+        """A trial began or ended."""
+        parts = [f"{progress.running} running"]
+        if progress.best is not None:
+            parts.append(f"best {progress.best:.2f}")
+        if progress.seconds_left is not None:
+            parts.append(f"about {duration(progress.seconds_left)} left")
+        self.move(self._name, progress.done, progress.total, ", ".join(parts))

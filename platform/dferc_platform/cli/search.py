@@ -1,0 +1,174 @@
+"""``dferc sweep``: search hyperparameters, then, if asked, score the best ones with several seeds."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dferc.errors import UserError
+from dferc_platform.cli.durations import duration
+from dferc_platform.cli.options import (
+    EXPERIMENT,
+    Concurrency,
+    ConfigFile,
+    CorpusName,
+    DryRun,
+    Epochs,
+    GpusPerTrial,
+    Resume,
+    Settings,
+    StudyName,
+    base_config,
+    read_seeds,
+)
+from dferc_platform.cli.report import say
+from dferc_platform.cli.tables import say_tracked, show_best, show_rows, values_text
+
+if TYPE_CHECKING:
+    from dferc_platform.config import RunConfig
+    from dferc_platform.results import RunRow
+    from dferc_platform.spaces import SearchSpace
+    from dferc_platform.sweep import Resources
+
+
+def sweep(
+    space: Annotated[
+        str, typer.Argument(metavar="SPACE", help="Search space: a YAML file, or the name of a shipped one.")
+    ],
+    config: ConfigFile = None,
+    settings: Settings = None,
+    corpus: CorpusName = None,
+    epochs: Epochs = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Most trials; by default the space's budget.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0.01, help="Start no trial after so many minutes.")] = None,
+    concurrency: Concurrency = None,
+    gpus_per_trial: GpusPerTrial = 0,
+    name: StudyName = None,
+    resume: Resume = False,
+    confirm_seeds: Annotated[
+        str | None,
+        typer.Option(metavar="0,1,2,3,4", help="Train the best again with these seeds, test scored once each."),
+    ] = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Search hyperparameters on Ray with Optuna; validation chooses, test stays sealed.
+
+    Example: dferc sweep df_erc --corpus corpora/mosi.parquet --trials 30 --confirm-seeds 0,1,2,3,4
+
+    The scores of a search flatter, for the best was chosen among many: the number to publish is the mean over
+    --confirm-seeds. A sweep that was stopped goes on when the same command is given again.
+    """
+    from dferc_platform.spaces import Budget, read_space
+    from dferc_platform.sweep import Resources
+
+    base = base_config(config, settings, corpus, epochs)
+    chosen = with_fixed(read_space(space), base, settings, epochs)
+    if trials is not None or minutes is not None:
+        chosen = chosen.model_copy(update={"budget": Budget(trials=trials, minutes=minutes)})
+    seeds = read_seeds(confirm_seeds, "--confirm-seeds") if confirm_seeds else []
+    folder = sweep_folder(name or f"{Path(space).stem}-{Path(base.corpus).stem}", resume)
+    if dry_run:
+        say_sweep_plan(chosen, base, concurrency, folder)
+        return
+    resources = Resources(gpus=gpus_per_trial)
+    rows = search(chosen, base, folder, resources, concurrency)
+    show_best(rows, chosen)
+    if seeds:
+        _confirm(chosen, base, folder, rows, seeds, resources)
+
+
+def with_fixed(
+    space: "SearchSpace", base: "RunConfig", settings: list[str] | None, epochs: int | None
+) -> "SearchSpace":
+    """The space with what the command line fixes, which outranks what the space's file fixes."""
+    names = [pair.partition("=")[0].rsplit(".", 1)[-1] for pair in settings or ()]
+    names += ["epochs"] if epochs is not None else []
+    values = base.parameters()
+    return space.model_copy(update={"settings": {**space.settings, **{name: values[name] for name in names}}})
+
+
+def sweep_folder(name: str, resume: bool) -> Path:
+    """Where the study of that name lies.
+
+    Raises:
+        UserError: it is to be resumed, and there is none.
+    """
+    from dferc_platform.results import results_folder
+
+    folder = results_folder() / name
+    if resume and not (folder / "study.json").is_file():
+        raise UserError(f"--resume: there is no study {folder}")
+    return folder
+
+
+def search(
+    space: "SearchSpace",
+    base: "RunConfig",
+    folder: Path,
+    resources: "Resources",
+    concurrency: int | None,
+    kind: str = "sweep",
+) -> "list[RunRow]":
+    """Run a sweep with its progress shown, and write its report."""
+    from dferc_platform.cli.progress import SweepBar
+    from dferc_platform.studies.conclusion import conclude
+    from dferc_platform.sweep import run_sweep
+    from dferc_platform.tracking import Tracker
+
+    with Tracker(EXPERIMENT) as tracker, SweepBar(folder.name) as bar:
+        rows = run_sweep(
+            space,
+            base,
+            folder,
+            tracker,
+            resume=True,
+            concurrency=concurrency,
+            resources=resources,
+            progress=bar.show,
+            kind=kind,
+        )
+        page = conclude(folder, tracker, {})
+    say(f"Report: {page}")
+    say_tracked(tracker, folder.name)
+    return rows
+
+
+def say_sweep_plan(space: "SearchSpace", base: "RunConfig", concurrency: int | None, folder: Path) -> None:
+    """Say what a sweep would do and what it would cost."""
+    from dferc_platform.cli.estimate import estimate
+    from dferc_platform.config import with_settings
+    from dferc_platform.saved import open_corpus
+    from dferc_platform.sweep import plan_sweep
+
+    plan = plan_sweep(space, base)
+    count = "as many trials as the time allows" if plan.trials is None else f"{plan.trials} trials"
+    say(f"Would run {count} of at most {plan.epochs} epochs on {base.corpus}; it varies")
+    for name, words in plan.varies.items():
+        say(f"  {name}: {words}")
+    say("The first trials:")
+    for values in plan.first:
+        say(f"  {values_text(values)}")
+    cost = estimate(with_settings(plan.config, plan.first[0]), open_corpus(base.corpus))
+    say(
+        f"Measured here on one CPU: {cost.seconds_per_step * 1000:.0f} ms a step, {cost.steps_per_epoch} steps an epoch"
+    )
+    together = concurrency or space.concurrency or os.cpu_count() or 1
+    total = f", {duration(cost.seconds * plan.trials / together)} for all, {together} at a time" if plan.trials else ""
+    say(f"An estimate, at most: {duration(cost.seconds)} a trial{total}")
+    say(f"It would lie in {folder}")
+
+
+def _confirm(
+    space: "SearchSpace",
+    base: "RunConfig",
+    folder: Path,
+    rows: "list[RunRow]",
+    seeds: list[int],
+    resources: "Resources",
+) -> None:
+    from dferc_platform.studies.confirm import confirmation_space
+
+    again = confirmation_space(space, rows, seeds)
+    say(f"The best by validation, trained again with seeds {', '.join(map(str, seeds))}:")
+    show_rows(search(again, base, folder.with_name(f"{folder.name}-confirmed"), resources, None, kind="train"))

@@ -1,0 +1,88 @@
+"""``dferc train``: one config, one or several seeds."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dferc_platform.cli.durations import duration
+from dferc_platform.cli.options import (
+    ConfigFile,
+    CorpusName,
+    DryRun,
+    Epochs,
+    Settings,
+    StudyName,
+    base_config,
+    read_seeds,
+)
+from dferc_platform.cli.report import say
+from dferc_platform.cli.tables import say_tracked, show_rows
+
+if TYPE_CHECKING:
+    from dferc_platform.config import RunConfig
+    from dferc_platform.studies.seeds import SeedPlan
+
+
+def train(
+    config: ConfigFile = None,
+    settings: Settings = None,
+    corpus: CorpusName = None,
+    epochs: Epochs = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="0,1,2", help="One run a seed; the seed of the config by default.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Ray workers that share each batch.")] = 1,
+    gpu: Annotated[bool, typer.Option("--gpu", help="One GPU a worker.")] = False,
+    name: StudyName = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Train a model: validation chooses the epoch, test is scored once.
+
+    Example: dferc train --corpus corpora/mosi.parquet --set beta=0.2 --seeds 0,1,2
+
+    Several seeds give the mean with its 95 % interval. What is trained already is not trained again.
+    """
+    from dferc_platform.results import results_folder
+    from dferc_platform.studies.seeds import plan_seeds
+
+    base = base_config(config, settings, corpus, epochs)
+    plan = plan_seeds(base, read_seeds(seeds) if seeds else [base.seed], results_folder(), name)
+    if dry_run:
+        _say_plan(plan, base)
+    elif not plan.waiting:
+        say("This is already trained:")
+        show_rows(plan.rows())
+        say(f"It lies in {plan.folder}")
+    else:
+        _train(plan, workers, gpu)
+
+
+def _train(plan: "SeedPlan", workers: int, gpu: bool) -> None:
+    from dferc_platform.cli.progress import EpochBars
+    from dferc_platform.studies.seeds import Hardware, train_seeds
+    from dferc_platform.tracking import Tracker
+
+    with Tracker(plan.study.experiment) as tracker, EpochBars() as bars:
+
+        def on_epoch(config: "RunConfig", metrics: dict[str, float]) -> None:
+            bars.epoch(f"seed {config.seed}", config.training.epochs, metrics)
+
+        rows = train_seeds(plan, tracker, Hardware(workers, gpu), on_epoch)
+    show_rows(rows)
+    say(f"Runs: {plan.folder / 'runs'}")
+    say(f"Report: {plan.folder / 'report' / 'report.html'}")
+    say_tracked(tracker, plan.study.name)
+
+
+def _say_plan(plan: "SeedPlan", base: "RunConfig") -> None:
+    from dferc_platform.cli.estimate import estimate
+    from dferc_platform.saved import open_corpus
+
+    cost = estimate(base, open_corpus(base.corpus))
+    waiting, seeds = len(plan.waiting), ", ".join(str(config.seed) for config in plan.configs)
+    say(f"Would train {base.model_name} on {base.corpus}: {waiting} of {len(plan.configs)} runs (seeds {seeds})")
+    say(f"At most {cost.epochs} epochs a run, {cost.steps_per_epoch} steps an epoch")
+    measured = f"{cost.seconds_per_step * 1000:.0f} ms a step, {duration(cost.seconds_per_epoch)} an epoch"
+    say(f"Measured here on one CPU: {measured}")
+    say(f"An estimate: {duration(cost.seconds * waiting)} for all; less where a run stops early or has more CPUs")
+    say(f"It would lie in {plan.folder}")

@@ -1,0 +1,28 @@
+"""Reports: what a study found, as an HTML page, figures, tables and a summary for programs, from its folder alone."""
+
+from pathlib import Path
+
+from dferc.errors import UserError
+from dferc_platform.report.html import publish
+from dferc_platform.report.runs import open_study
+from dferc_platform.report.search_report import search_report
+from dferc_platform.report.sensitivity_report import sensitivity_report
+from dferc_platform.report.training_report import training_report
+
+__all__ = ["write_report"]
+
+KINDS = {"beta": sensitivity_report, "sweep": search_report, "train": training_report}
+
+
+def write_report(study_folder: Path) -> Path:
+    """Write ``report/`` into the folder of a study, anew; the path of its page.
+
+    Raises:
+        UserError: the folder holds no study, the study is of a kind that has no report, or no run has finished.
+    """
+    runs = open_study(study_folder)
+    if runs.study.kind not in KINDS:
+        raise UserError(
+            f"study {runs.study.name} is of kind {runs.study.kind!r}; there are reports of {', '.join(KINDS)}"
+        )
+    return publish(KINDS[runs.study.kind](runs), Path(study_folder) / "report")

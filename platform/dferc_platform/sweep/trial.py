@@ -1,0 +1,67 @@
+"""One trial, in the reused actor of a Ray Tune function: it pays for its training and for nothing else."""
+
+import json
+import traceback
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from dferc.corpus import Corpus
+from dferc_platform.config import make_config
+from dferc_platform.saved import open_corpus
+from dferc_platform.sweep.ledger import Proposal
+from dferc_platform.sweep.lock import alone
+from dferc_platform.sweep.outcome import failure
+from dferc_platform.sweep.resources import Resources
+from dferc_platform.train import train_run
+
+
+def payload(proposal: Proposal, folder: Path, metric: str, resources: Resources) -> dict[str, Any]:
+    """What Tune hands to the trial: plain values, the config as text because Tune takes nested ones apart."""
+    return {
+        "number": proposal.number,
+        "key": proposal.key,
+        "config": proposal.config.model_dump_json(),
+        "folder": str(folder),
+        "metric": metric,
+        "threads": resources.threads,
+        "device": resources.device,
+    }
+
+
+def run_trial(given: dict[str, Any]) -> None:
+    """Train the run, or go on with it; an error is reported, so that it costs this trial and no other."""
+    import torch
+    from ray import tune
+
+    torch.set_num_threads(given["threads"])
+    folder = Path(given["folder"])
+    with alone(folder, wait=True):
+        try:
+            config = make_config(json.loads(given["config"]))
+            train_run(config, _corpus(config.corpus), folder, TuneReporter(given["metric"]), device=given["device"])
+        except Exception as error:
+            with suppress(OSError):  # a full disk may be what went wrong
+                (folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+            outcome = failure(error)
+            tune.report({"error": outcome.error, "lasting": outcome.lasting})
+
+
+class TuneReporter:
+    """Tells Ray Tune of every epoch; where Tune wants the trial to stop, its call does not return."""
+
+    def __init__(self, metric: str) -> None:
+        self._metric = metric
+
+    def report(self, metrics: dict[str, float], checkpoint: Path | None) -> None:
+        """The epoch and the metric for the scheduler, the whole line for tracking; the run folder has the weights."""
+        from ray import tune
+
+        tune.report({"epoch": metrics["epoch"], self._metric: metrics[self._metric], "line": metrics})
+
+
+@lru_cache(maxsize=2)
+def _corpus(name: str) -> Corpus:
+    """Mapped into memory once an actor."""
+    return open_corpus(name)

@@ -1,0 +1,95 @@
+"""What tests share: a place of their own, one small corpus, one Ray cluster a session."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from dferc.corpus import Corpus, CorpusCard, Modality, corpus_schema, vector_array
+from dferc.corpus.synthetic import SyntheticConfig, generate
+from dferc_platform.cluster import connect, prepare_environment
+
+prepare_environment()  # before any test module imports Ray, which reads it then and never again
+
+
+@pytest.fixture(scope="session", autouse=True)
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Caches and results go to a temporary folder; no server or cluster of the user's is touched."""
+    folder = tmp_path_factory.mktemp("workplace")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DFERC_CACHE", str(folder / "cache"))
+        patch.setenv("DFERC_RESULTS", str(folder / "results"))
+        for name in ("RAY_ADDRESS", "MLFLOW_TRACKING_URI"):
+            patch.delenv(name, raising=False)
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def tiny_corpus(workplace: Path) -> Path:
+    """A synthetic corpus on which an epoch takes a tenth of a second."""
+    config = SyntheticConfig(train_dialogues=8, validation_dialogues=3, test_dialogues=3, shortest=3, longest=5)
+    return generate(config).save(workplace / "tiny.parquet")
+
+
+@pytest.fixture(scope="session")
+def ray_cluster(workplace: Path) -> Iterator[str]:
+    """The one Ray cluster of the session, with 2 logical CPUs; its address, for other drivers to join."""
+    with connect(cpus=2):
+        import ray
+
+        yield ray.get_runtime_context().gcs_address
+
+
+WIDTHS = {"text": 6, "audio": 5, "visual": 4}
+LABELS = ("neutral", "joy", "anger", "sadness")
+
+
+def random_corpus(
+    lengths: Sequence[int],
+    widths: dict[str, int] = WIDTHS,
+    missing: float = 0.2,
+    labels: tuple[str, ...] = LABELS,
+    seed: int = 0,
+) -> Corpus:
+    """A dialogue for each length; every fifth goes to validation and every fifth to test."""
+    random = np.random.default_rng(seed)
+    modalities = {name: Modality(width=width, extractor="random") for name, width in widths.items()}
+    card = CorpusCard(
+        name="random",
+        labels=labels,
+        modalities=modalities,
+        source="made by a test",
+        licence="none",
+        split_note="by number",
+    )
+    of_dialogue = ["validation" if i % 5 == 3 else "test" if i % 5 == 4 else "train" for i in range(len(lengths))]
+    rows = [(i, turn) for i, length in enumerate(lengths) for turn in range(length)]
+    total = len(rows)
+    classes = random.integers(0, len(labels), total)
+    columns = {
+        "dialogue": [f"d{i:03d}" for i, _ in rows],
+        "turn": pa.array([turn for _, turn in rows], pa.int32()),
+        "speaker": [f"speaker {random.integers(0, 3)}" for _ in rows],
+        "label": pa.array(classes, pa.int32()),
+        "split": [of_dialogue[i] for i, _ in rows],
+        "text": [f"utterance {turn} of {i}" for i, turn in rows],
+    }
+    for name, width in widths.items():
+        centres = random.normal(size=(len(labels), width))
+        vectors = centres[classes] + random.normal(size=(total, width))
+        columns[f"features.{name}"] = vector_array(vectors, random.random(total) >= missing)
+    return Corpus.from_table(pa.table(columns, schema=corpus_schema(card)))
+
+
+@pytest.fixture(scope="session")
+def make_corpus() -> Callable[..., Corpus]:
+    """Random conversations of any lengths, with missing modalities."""
+    return random_corpus
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Corpus:
+    """Fifteen random dialogues of uneven lengths."""
+    return random_corpus([3, 9, 1, 5, 7, 12, 2, 6, 4, 8, 5, 11, 3, 6, 4])

@@ -1,0 +1,303 @@
+"""The command line: help that teaches, one sentence for every mistake, and plans that run nothing."""
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner, Result
+
+from dferc.corpus import Corpus
+from dferc.corpus.synthetic import TINY, generate
+from dferc.errors import UserError
+from dferc_platform.cli import app
+from dferc_platform.cli.durations import duration
+from dferc_platform.cli.errors import causes, explain
+from dferc_platform.cli.options import read_numbers, read_seeds
+
+COMMANDS = [
+    "train", "sweep", "study", "study beta", "data", "data make", "data import", "data inspect", "data verify",
+    "predict", "report", "sync", "ui", "submit", "job", "job status", "job logs", "job stop",
+]  # fmt: skip
+GROUPS = ("study", "data", "job")
+
+
+def dferc(*words: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "200", "TERM": "dumb"})
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DFERC_RESULTS", str(tmp_path / "results"))
+    return tmp_path / "results"
+
+
+@pytest.fixture(scope="module")
+def corpus(workplace: Path) -> Path:
+    return generate(TINY.model_copy(update={"missing": 0.0})).save(workplace / "cli" / "corpus.parquet")
+
+
+@pytest.fixture
+def broken(corpus: Path, tmp_path: Path) -> Callable[..., Path]:
+    """A corpus file with some columns replaced, written behind the contract's back."""
+
+    def write(**columns: Callable[[pa.Array], pa.Array]) -> Path:
+        table = Corpus.open(corpus).table
+        for name, change in columns.items():
+            made = change(table[name.replace("__", ".")].combine_chunks())
+            table = table.set_column(table.schema.names.index(name.replace("__", ".")), name.replace("__", "."), made)
+        path = tmp_path / "broken.parquet"
+        pq.write_table(table, path)
+        return path
+
+    return write
+
+
+# ---------------------------------------------------------------------------------------------------------------- help
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_every_command_teaches(command: str) -> None:
+    shown = dferc(*command.split(), "--help")
+    assert shown.exit_code == 0
+    assert (
+        command in GROUPS
+        or f"Example: dferc {command.split()[0]}" in shown.output
+        or "Example: dferc --" in shown.output
+    )
+
+
+def test_help_names_every_command() -> None:
+    shown = dferc("--help").output
+    assert all(command in shown for command in COMMANDS if " " not in command)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = ("torch", "ray", "mlflow", "optuna", "pyarrow")
+    code = f"import sys, dferc_platform.cli; print([name for name in {heavy} if name in sys.modules])"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
+def test_no_command_shows_help() -> None:
+    assert "Usage" in dferc().output
+
+
+# ------------------------------------------------------------------------------------------------------------ mistakes
+
+
+def mistake(shown: Result, *said: str) -> None:
+    """Exit code 2, nothing but the sentence, with these words in it."""
+    assert shown.exit_code == 2, shown.output
+    assert "Traceback" not in shown.output
+    for words in said:
+        assert words in shown.stderr
+
+
+def test_unknown_key_in_a_config(results: Path, tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("model: {betta: 0.2}\ntraining: {epochz: 3}\n")
+    mistake(dferc("train", "--config", path), "c.yaml has 2 problems", "did you mean beta?", "did you mean epochs?")
+    assert not results.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train", "--config", "nowhere.yaml"], "there is no file nowhere.yaml"),
+        (["train", "--set", "betta=1"], "did you mean beta?"),
+        (["train", "--set", "beta"], "write NAME=VALUE"),
+        (["train", "--set", "beta=-1"], "beta"),
+        (["train", "--seeds", "a,b"], "--seeds a,b"),
+        (["train", "--seeds", "-1"], "whole numbers from 0"),
+        (["train", "--corpus", "nowhere.parquet"], "there is no corpus at"),
+        (["sweep", "nowhere"], "there is no search space 'nowhere'"),
+        (["sweep", "smoke", "--confirm-seeds", "x"], "--confirm-seeds x"),
+        (["sweep", "smoke", "--resume", "--name", "never"], "--resume: there is no study"),
+        (["sweep", "smoke", "--set", "beta=0.1"], "varied and fixed at once"),
+        (["study", "beta", "--betas", "0,x"], "--betas 0,x"),
+        (["study", "beta", "--betas", "-1", "--corpus", "synthetic"], "beta"),
+        (["report", "nowhere"], "there is no folder nowhere"),
+        (["sync", "nowhere"], "there is no folder nowhere"),
+        (["predict", "nowhere", "d.json"], "there is no folder nowhere"),
+        (["data", "import", "meld", "nowhere"], "there is no folder nowhere"),
+        (["data", "inspect", "nowhere.parquet"], "there is no corpus at"),
+        (["submit", "--working-dir", "nowhere", "--", "train"], "--working-dir nowhere is no folder"),
+        (["submit", "--address", "http://127.0.0.1:9", "--", "train"], "no Ray cluster answers at http://127.0.0.1:9"),
+        (["ui"], "there are no results yet"),
+    ],
+)
+def test_mistakes_end_in_one_sentence(results: Path, words: list[str], said: str) -> None:
+    mistake(dferc(*words), said)
+    assert not list(results.glob("*/study.json"))
+
+
+def test_space_that_names_what_the_model_lacks(results: Path, tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(
+        "model: df_erc\ndescription: d\nbudget: {trials: 1}\n"
+        "parameters:\n  betta: {kind: float, low: 0, high: 1}\n  beta: {kind: float, low: 1, high: 0}\n"
+    )
+    mistake(dferc("sweep", path), "s.yaml has", "did you mean beta?", "must be below high")
+
+
+def test_not_parquet(results: Path, tmp_path: Path) -> None:
+    path = tmp_path / "c.parquet"
+    path.write_text("not parquet")
+    mistake(dferc("data", "verify", path), "cannot be read as Parquet")
+    mistake(dferc("train", "--corpus", path), "cannot be read as Parquet")
+
+
+def test_nan_and_a_strange_label_are_named_together(results: Path, broken: Callable[..., Path]) -> None:
+    def spoil(vectors: pa.FixedSizeListArray) -> pa.Array:
+        values = np.array(vectors.values.to_numpy(zero_copy_only=False))
+        values[:3] = np.nan
+        return pa.FixedSizeListArray.from_arrays(pa.array(values), vectors.type.list_size)
+
+    path = broken(features__audio=spoil, label=lambda labels: pa.array([99, *labels.to_pylist()[1:]], pa.int32()))
+    shown = dferc("data", "verify", path)
+    mistake(shown, "has 2 problems", "3 numbers that are NaN or infinite", "the first is 99")
+    mistake(dferc("train", "--corpus", path), "NaN or infinite")
+
+
+def test_wrong_width(results: Path, broken: Callable[..., Path]) -> None:
+    def narrow(vectors: pa.FixedSizeListArray) -> pa.Array:
+        return pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(7 * len(vectors), np.float32)), 7)
+
+    mistake(dferc("data", "verify", broken(features__audio=narrow)), "features.audio is fixed_size_list")
+
+
+def test_overlapping_splits(results: Path, broken: Callable[..., Path]) -> None:
+    def mix(split: pa.Array) -> pa.Array:
+        return pa.array(["test", *split.to_pylist()[1:]])
+
+    mistake(dferc("data", "verify", broken(split=mix)), "splits overlap")
+
+
+def test_unwritable_results(results: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results.write_text("a file where a folder should be")
+    shown = dferc("train", "--corpus", corpus, "--set", "hidden=4")
+    mistake(shown, str(results))
+
+
+# ----------------------------------------------------------------------------------------------- errors made sentences
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(errno.ENOSPC, "the disk is full at /r/x"), (errno.EACCES, "/r/x cannot be written (permission denied)")],
+)
+def test_disk_errors_become_sentences(number: int, said: str) -> None:
+    sentence, code = explain(OSError(number, os.strerror(number), "/r/x"))
+    assert said in sentence
+    assert code == 2
+
+
+def test_the_cause_is_found_inside_a_workers_error() -> None:
+    class WorkerGroupError(Exception):
+        worker_failures: dict[int, Exception]
+
+    inner = RuntimeError("wrapped")
+    inner.__cause__ = UserError("the corpus lacks labels")
+    outer = WorkerGroupError("workers failed")
+    outer.worker_failures = {1: inner}
+    assert explain(outer) == ("the corpus lacks labels", 2)
+
+
+def test_causes_end_where_errors_name_each_other() -> None:
+    first, second = ValueError("a"), ValueError("b")
+    first.__cause__, second.__cause__ = second, first
+    assert list(causes(first)) == [first, second]
+
+
+def test_an_interruption_says_how_to_go_on() -> None:
+    sentence, code = explain(KeyboardInterrupt())
+    assert "the same command goes on" in sentence
+    assert code == 130
+
+
+def test_the_unexpected_leaves_a_log(monkeypatch: pytest.MonkeyPatch, results: Path) -> None:
+    def fail(path: Any) -> None:
+        raise ZeroDivisionError("by accident")
+
+    monkeypatch.setattr("dferc_platform.saved.open_corpus", fail)
+    shown = dferc("data", "inspect", "x")
+    assert shown.exit_code == 1
+    log = Path(shown.stderr.strip().rsplit(" ", 1)[-1])
+    assert "ZeroDivisionError: by accident; this is unexpected" in shown.stderr
+    assert "in fail" in log.read_text()
+    log.unlink()
+    assert "Traceback" in dferc("--verbose", "data", "inspect", "x").output
+
+
+# -------------------------------------------------------------------------------------------------------------- corpora
+
+
+def test_make_then_verify_then_inspect(results: Path, tmp_path: Path) -> None:
+    made = tmp_path / "new" / "tiny.parquet"
+    assert dferc("data", "make", "--size", "tiny", "--seed", "3", "--out", made).exit_code == 0
+    verified = dferc("data", "verify", made)
+    assert verified.exit_code == 0
+    assert "keeps the contract" in verified.output
+    shown = dferc("data", "inspect", made)
+    assert shown.exit_code == 0
+    assert "train" in shown.output
+    assert "neutral" in shown.output
+
+
+def test_seed_makes_another_corpus(results: Path, tmp_path: Path) -> None:
+    for seed in ("0", "1"):
+        dferc("data", "make", "--size", "tiny", "--seed", seed, "--out", tmp_path / f"{seed}.parquet")
+    one, other = (Corpus.open(tmp_path / f"{seed}.parquet").fingerprint for seed in ("0", "1"))
+    assert one != other
+
+
+# ---------------------------------------------------------------------------------------------------------------- plans
+
+
+def test_dry_run_of_training(results: Path, corpus: Path) -> None:
+    shown = dferc("train", "--corpus", corpus, "--set", "hidden=8", "--seeds", "0,1", "--epochs", "3", "--dry-run")
+    assert shown.exit_code == 0, shown.output
+    assert "2 of 2 runs (seeds 0, 1)" in shown.output
+    assert "At most 3 epochs a run, 6 steps an epoch" in shown.output  # 12 dialogues, 2 a batch
+    assert "An estimate" in shown.output
+    assert not results.exists()
+
+
+def test_dry_run_of_a_sweep(results: Path, corpus: Path) -> None:
+    shown = dferc("sweep", "smoke", "--corpus", corpus, "--trials", "4", "--dry-run")
+    assert shown.exit_code == 0, shown.output
+    assert "Would run 4 trials of at most 2 epochs" in shown.output
+    assert "beta: 0.01 to 1.0 (log)" in shown.output
+    assert not results.exists()
+
+
+def test_dry_run_of_the_beta_study(results: Path, corpus: Path) -> None:
+    words = ["study", "beta", "--corpus", str(corpus), "--betas", "0,0.1", "--seeds", "0,1,2", "--epochs", "2"]
+    shown = dferc(*words, "--set", "hidden=8", "--dry-run")
+    assert shown.exit_code == 0, shown.output
+    assert "Would run 6 trials of at most 2 epochs" in shown.output
+    assert not results.exists()
+
+
+# -------------------------------------------------------------------------------------------------------- small readers
+
+
+def test_lists_of_numbers() -> None:
+    assert read_seeds("2,0,2") == [2, 0]
+    assert read_numbers("0,0.1", "--betas") == [0.0, 0.1]
+    with pytest.raises(UserError, match="--betas 1,,2"):
+        read_numbers("1,,2", "--betas")
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0.4, "0 s"), (89, "89 s"), (600, "10 min"), (7200, "2.0 h")])
+def test_durations(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
