@@ -1,3 +1,3 @@
-"""The science: what a conversation corpus is, the models of emotion recognition in conversation, how they learn and are scored."""
+"""The science: what a conversation corpus is, models of emotion recognition in it, how they learn and are scored."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""How a model learns: one step, one epoch, one evaluation, as plain functions over a model, batches and the other workers."""
+"""How a model learns: one step, one epoch, one evaluation, as plain functions over a model, batches and workers."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -49,7 +49,7 @@ class TrainingConfig(BaseModel):
     )
 
 
-class Diverged(RuntimeError):
+class DivergedError(RuntimeError):
     """The loss of an epoch is not finite, so its weights are worth nothing."""
 
 
@@ -146,10 +146,11 @@ def batches(corpus: Corpus, plan: Plan, learner: Learner) -> Iterator[DialogueBa
 def train_epoch(learner: Learner, corpus: Corpus, seed: int, epoch: int) -> dict[str, float]:
     """One pass over the training split: the mean of each loss over its batches, and the learning rate it ended with.
 
-    All randomness is drawn from (seed, epoch, worker), so an epoch is the same whether or not the run was interrupted before it.
+    All randomness is drawn from (seed, epoch, worker), so an epoch is the same whether or not the run was interrupted
+    before it.
 
     Raises:
-        Diverged: a loss is NaN or infinite.
+        DivergedError: a loss is NaN or infinite.
     """
     torch.manual_seed(_epoch_seed(seed, epoch, learner.across.rank))
     learner.model.train()
@@ -166,7 +167,9 @@ def train_epoch(learner: Learner, corpus: Corpus, seed: int, epoch: int) -> dict
     means = learner.across.sum(torch.stack([sums[name] for name in names])) / len(plan)
     losses = {f"train/loss/{name}": float(value) for name, value in zip(names, means.cpu(), strict=True)}
     if not np.isfinite(losses["train/loss/total"]):
-        raise Diverged(f"the training loss became {losses['train/loss/total']} in epoch {epoch}: lower learning_rate")
+        raise DivergedError(
+            f"the training loss became {losses['train/loss/total']} in epoch {epoch}: lower learning_rate"
+        )
     return losses | {"learning_rate": learner.optimiser.param_groups[-1]["lr"]}
 
 

@@ -28,7 +28,8 @@ class RunConfig(BaseModel):
     seed: int = Field(0, ge=0, description="sets everything that is random")
     protocol: Literal["strict", "published"] = Field(
         "strict",
-        description="strict: validation chooses, test is scored once; published: the paper's habit, best test epoch, labelled so",
+        description="strict: validation chooses, test is scored once; published: the paper's habit, best test epoch, "
+        "labelled so",
     )
     score_test: bool = Field(True, description="false keeps the test split sealed, as a sweep does")
 
@@ -55,7 +56,7 @@ def setting_names(model_name: str) -> dict[str, str]:
 
 
 def make_config(settings: Mapping[str, Any], where: str = "the config") -> RunConfig:
-    """A config from nested settings, as a YAML file holds them: ``{model_name, model: {...}, training: {...}, seed, ...}``.
+    """A config from nested settings, as a YAML file holds them: ``{model_name, model: {}, training: {}, seed, ...}``.
 
     Raises:
         UserError: unknown keys or unfitting values; all of them are named.
@@ -81,7 +82,7 @@ def make_config(settings: Mapping[str, Any], where: str = "the config") -> RunCo
 
 
 def with_settings(config: RunConfig, values: Mapping[str, Any], where: str = "the settings") -> RunConfig:
-    """The config with some settings changed, each given by its short name (``beta``) or with its section (``model.beta``).
+    """The config with some settings changed, each by its short name (``beta``) or with its section (``model.beta``).
 
     Raises:
         UserError: a name the model lacks or a value out of bounds; all of them are named.
@@ -140,6 +141,8 @@ def _lines(error: ValidationError, kind: type[BaseModel]) -> list[str]:
         at = ".".join(map(str, e["loc"]))
         if e["type"] == "extra_forbidden":
             lines.append(f"{at} is unknown; {_nearest(at, kind.model_fields)}")
+        elif not at:  # of the settings together, whose dump would say nothing
+            lines.append(e["msg"].removeprefix("Value error, "))
         else:
             lines.append(f"{at} = {e['input']!r}: {e['msg'].lower()}")
     return lines

@@ -69,7 +69,7 @@ def train_run(
 
     Raises:
         UserError: the corpus lacks a split or a modality that the run needs.
-        Diverged: the loss is not finite.
+        DivergedError: the loss is not finite.
     """
     finished = read_result(folder)
     if finished is not None:

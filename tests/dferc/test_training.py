@@ -9,7 +9,7 @@ import torch.multiprocessing as processes
 from dferc.layers.reduction import ALONE, Together
 from dferc.models import model_named
 from dferc.training import (
-    Diverged,
+    DivergedError,
     TrainingConfig,
     batches,
     evaluate,
@@ -145,7 +145,7 @@ def test_a_loss_that_is_not_finite_is_named(corpus):
     learner = learner_for(corpus, {})
     with torch.no_grad():
         learner.model.classifier.weight.fill_(float("nan"))
-    with pytest.raises(Diverged, match="epoch 1: lower learning_rate"):
+    with pytest.raises(DivergedError, match="epoch 1: lower learning_rate"):
         train_epoch(learner, corpus, 0, 1)
 
 

@@ -55,9 +55,9 @@ def test_a_sweep_runs_its_trials_keeps_test_sealed_and_a_failing_trial_fails_alo
     assert all("the training loss became" in row.error for row in rows if row.status == "FAILED")
     assert all(row.epochs == 2 for row in rows if row.status == "FINISHED")
 
-    texts = [file for file in (tmp_path / "s" / "runs").rglob("*.json*") if "test/" in file.read_text()]
-    assert texts == []
-    predicted = [pq.read_table(file)["split"].unique().to_pylist() for file in tmp_path.rglob("predictions.parquet")]
+    runs = tmp_path / "s" / "runs"
+    assert [file for file in runs.rglob("*.json*") if "test/" in file.read_text()] == []
+    predicted = [pq.read_table(file)["split"].unique().to_pylist() for file in runs.rglob("predictions.parquet")]
     assert predicted == [["validation"]] * 4
     assert not [name for _, metrics in children for name in metrics if "test/" in name]
     assert sorted(status for status, _ in children) == ["FAILED"] * 2 + ["FINISHED"] * 4

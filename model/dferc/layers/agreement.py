@@ -11,8 +11,9 @@ from dferc.layers.reduction import LossTerm, Reduction
 class Prototypes(nn.Module):
     """One vector a class: the mean of the projections g_m of its utterances, over all modalities.
 
-    ``batch``: of this batch, with gradient through it [code]. ``cumulative``: of all training batches so far. ``ema``: moving.
-    The two last are state: they learn in training mode alone, carry gradient only through the newest batch, and are saved.
+    ``batch``: of this batch, with gradient through it [code]. ``cumulative``: of all training batches so far.
+    ``ema``: moving. The two last are state: they learn in training mode alone, carry gradient only through the newest
+    batch, and are saved.
     """
 
     mean: Tensor
@@ -31,7 +32,7 @@ class Prototypes(nn.Module):
     ) -> LossTerm:
         """Hinge on the mean squared distance to one's own prototype.
 
-        Averaged over the non-zero hinges of a (class, modality), then over the (class, modality) pairs that are present.
+        Averaged over the non-zero hinges of a (class, modality), then over the (class, modality) pairs present.
 
         Args:
             projected: g [M, N, A].
@@ -81,8 +82,8 @@ def overlap(assigned: Tensor, present: Tensor) -> Tensor:
 
 
 SHARPNESS = 5.0
-"""Inverse temperature of the assignments [open]: a projection that points at a prototype, away from the others, is nearly
-wholly assigned to it, and one at right angles to all is shared out evenly."""
+"""Inverse temperature of the assignments [open]: a projection that points at a prototype, away from the others, is
+nearly wholly assigned to it, and one at right angles to all is shared out evenly."""
 
 
 def prototype_assignments(projected: Tensor, prototypes: Prototypes) -> Tensor:

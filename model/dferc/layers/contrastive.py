@@ -2,8 +2,8 @@
 
     L_i = -tau / |P(i)| * sum_{p in P(i)} log( exp(z_i.z_p / tau) / sum_{j != i} exp(z_i.z_j / tau) )
 
-The sum over positives is linear in them, so it takes one dot product with their sum; only the denominator needs the square matrix.
-Vectors are given as [M, N, H]; with several workers the other vectors are those of all workers.
+The sum over positives is linear in them, so it takes one dot product with their sum; only the denominator needs the
+square matrix. Vectors are given as [M, N, H]; with several workers the other vectors are those of all workers.
 """
 
 import torch

@@ -65,7 +65,7 @@ class Disentanglement(nn.Module):
 
 
 def similarities(vectors: Tensor, present: Tensor, across: Reduction) -> dict[str, Tensor]:
-    """Mean cosine [N] of [M, N, H] between the modalities of an utterance, and with other utterances of its modality."""
+    """Mean cosine [N] of [M, N, H] between the modalities of an utterance, and with others of the same modality."""
     unit = F.normalize(vectors.detach(), dim=-1) * present.unsqueeze(-1)
     itself = unit.square().sum(-1)
     between = (unit * unit.sum(0)).sum(-1) - itself

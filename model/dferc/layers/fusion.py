@@ -1,6 +1,7 @@
 """Ways to fuse the modalities that do not estimate contributions: what CFM is compared with.
 
-Each maps the modalities' features [M, N, D] and their presence [M, N] to one vector an utterance [N, D'] and weights [N, M].
+Each maps the modalities' features [M, N, D] and their presence [M, N] to one vector an utterance [N, D'] and weights
+[N, M].
 """
 
 import torch

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 class DialogueLSTM(nn.Module):
     """Layers of BiLSTM over [B, T, D]; padding reaches no real utterance.
 
-    Each dialogue is reversed within its own length for the backward direction, so no packing and no host copy is needed.
+    Each dialogue is reversed within its own length for the backward direction: no packing, no copy to the host.
     Variational dropout: one mask a dialogue on each layer's input. DropConnect: one mask over the input columns of the
     hidden-to-hidden weights, shared by their rows and by the whole batch.
     """

@@ -1,7 +1,8 @@
 """How the workers that share one batch add up what each of them sees.
 
-The convention, everywhere: the objective of a step is the *sum* over workers of each worker's own share. A share is a local sum
-divided by a *global* count, so N workers equal one worker on the same batch, however unevenly the dialogues are dealt out.
+The convention, everywhere: the objective of a step is the *sum* over workers of each worker's own share. A share is a
+local sum divided by a *global* count, so N workers equal one worker on the same batch, however unevenly the dialogues
+are dealt out.
 """
 
 from collections.abc import Iterable
@@ -23,7 +24,7 @@ class Reduction(Protocol):
         """Sum of ``local`` over workers, the same on all; gradients flow to every worker's part."""
 
     def gather(self, local: Tensor) -> tuple[Tensor, int]:
-        """Rows of all workers [N_all, ...] in rank order and the place of our first row; gradients flow to every worker."""
+        """Rows of all workers [N_all, ...] in rank order and the place of our first; gradients flow to every worker."""
 
     def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
         """Replace each parameter's gradient by its sum over workers."""
@@ -54,8 +55,8 @@ ALONE = Alone()
 class LossTerm:
     """A loss as local sums and local counts, so that workers can add them before they divide.
 
-    The value is the sum over cells of total / count, where a cell nobody counted in gives nothing. With ``present`` it is the mean
-    over the cells that are present on any worker.
+    The value is the sum over cells of total / count, where a cell nobody counted in gives nothing. With ``present`` it
+    is the mean over the cells that are present on any worker.
     """
 
     total: Tensor

@@ -1,4 +1,4 @@
-"""DF-ERC: disentangle the features of each modality, fuse them by their contribution, refuse the context by their agreement.
+"""DF-ERC: disentangle each modality's features, fuse them by their contribution, refuse the context by their agreement.
 
 With x_m the encoded features of modality m, ``[;]`` concatenation, and every MLP = dropout, linear, GELU:
 
@@ -11,8 +11,9 @@ With x_m the encoded features of modality m, ``[;]`` concatenation, and every ML
          logits = W z
 
 Marks of the defaults: [code] the release's iemo_config.yaml or model.py, [paper], [open] our choice where neither says.
-An utterance that lacks a modality takes no part in anything of that modality: it is no anchor, candidate or prototype member,
-weighs nothing in the fusion and forms no pair. With fewer than two modalities nothing agrees, s = 0, and context counts in full.
+An utterance that lacks a modality takes no part in anything of that modality: it is no anchor, candidate or prototype
+member, weighs nothing in the fusion and forms no pair. With fewer than two modalities nothing agrees, s = 0, and
+context counts in full.
 """
 
 from typing import TYPE_CHECKING, ClassVar, Literal, cast
@@ -49,7 +50,8 @@ class DFERCConfig(ModelConfig):
     )
     text_encoder: str | None = Field(
         None,
-        description="folder or name of a transformers encoder trained end to end instead of text vectors [code: roberta-large]",
+        description="folder or name of a transformers encoder, trained end to end instead of text vectors "
+        "[code: roberta-large]",
     )
     max_tokens: int = Field(512, ge=8, description="sub-tokens of one block of the text encoder [code]")
 
@@ -100,13 +102,14 @@ class DFERCConfig(ModelConfig):
     prototype_weight: float = Field(0.7, ge=0, description="of the margin loss [code: sim_loss]")
     consistency: Literal["pairwise", "prototype", "predictions"] = Field(
         "pairwise",
-        description="agreement of the modalities: cosine of their projections [code], overlap of their assignments to the "
-        "prototypes [paper], or overlap of their own predictions q_m [open]",
+        description="agreement of the modalities: cosine of their projections [code], overlap of their assignments to "
+        "the prototypes [paper], or overlap of their own predictions q_m [open]",
     )
 
     class_weights: Literal["release", "balanced", "none"] = Field(
         "release",
-        description="of both cross-entropies: 1 for class 0 and other_class_weight for the rest [code], inverse frequency, or none",
+        description="of both cross-entropies: 1 for class 0 and other_class_weight for the rest [code], inverse "
+        "frequency, or none",
     )
     other_class_weight: float = Field(1.3, gt=0, description="[code: label_weight]")
 

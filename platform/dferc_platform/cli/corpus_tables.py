@@ -37,9 +37,9 @@ def _facts(split: "SplitSummary") -> dict[str, str]:
     facts = {
         "dialogues": split.dialogues,
         "utterances": split.utterances,
-        "utterances a dialogue": f"{split.shortest} to {split.longest}, median {split.median:g}",
+        "lengths (median)": f"{split.shortest} to {split.longest} ({split.median:g})",
         "speakers": split.speakers,
-        "speakers not in train": split.unseen_speakers,
+        "speakers new here": split.unseen_speakers,
         **{f"without {name}": count for name, count in split.missing.items()},
         "without label": split.unlabelled,
         **{f"labelled {name}": count for name, count in split.classes.items()},

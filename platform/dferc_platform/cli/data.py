@@ -18,19 +18,15 @@ app = typer.Typer(help="Corpora: make one, import one, look at one, check one.",
 
 CorpusFile = Annotated[str, typer.Argument(metavar="CORPUS", help="Corpus file, or 'synthetic' for the embedded one.")]
 
+EMBEDDINGS = {"minilm": "all-minilm-l6-v2", "mpnet": "all-mpnet-base-v2"}
+"""Short names of the public sentence embeddings of MELD's texts."""
+
 
 class Source(StrEnum):
     """Corpora that can be imported."""
 
     MELD = "meld"
     MOSI = "mosi"
-
-
-class Embedding(StrEnum):
-    """Sentence embeddings of MELD's texts, as the files in its folder are called."""
-
-    MINILM = "minilm"
-    MPNET = "mpnet"
 
 
 class Size(StrEnum):
@@ -44,7 +40,7 @@ class Size(StrEnum):
 def make(
     out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write it.")] = Path("corpora/synthetic.parquet"),
     seed: Annotated[int, typer.Option(min=0, help="Another seed is another world, with other conversations.")] = 0,
-    size: Annotated[Size, typer.Option(help="tiny: 20 dialogues, for trying things; default: 280.")] = Size.DEFAULT,
+    size: Annotated[Size, typer.Option(help="tiny: trains in a second, for trying things.")] = Size.DEFAULT,
 ) -> None:
     """Make a corpus of synthetic conversations whose truth is known.
 
@@ -63,7 +59,9 @@ def import_corpus(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where to write it; corpora/SOURCE.parquet by default.")
     ] = None,
-    embedding: Annotated[Embedding, typer.Option(help="Text vectors of MELD.")] = Embedding.MPNET,
+    embedding: Annotated[
+        str, typer.Option(metavar="minilm|mpnet", help="Text vectors of MELD; or the name of another .npz file there.")
+    ] = "mpnet",
 ) -> None:
     """Import MELD (text) or CMU-MOSI (text, audio, visual) into one corpus file, with its published splits.
 
@@ -74,7 +72,7 @@ def import_corpus(
     if source is Source.MELD:
         from dferc.corpus.importers.meld import import_meld
 
-        corpus = import_meld(folder, embedding.value)
+        corpus = import_meld(folder, EMBEDDINGS.get(embedding, embedding))
     else:
         from dferc.corpus.importers.mosi import import_mosi
 

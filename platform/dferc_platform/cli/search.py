@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from dferc_platform.spaces import SearchSpace
     from dferc_platform.sweep import Resources
 
+MEASURED = 3
+"""Trials of a plan that are timed: batch sizes, and so speeds, differ."""
+
 
 def sweep(
     space: Annotated[
@@ -149,13 +152,12 @@ def say_sweep_plan(space: "SearchSpace", base: "RunConfig", concurrency: int | N
     say("The first trials:")
     for values in plan.first:
         say(f"  {values_text(values)}")
-    cost = estimate(with_settings(plan.config, plan.first[0]), open_corpus(base.corpus))
-    say(
-        f"Measured here on one CPU: {cost.seconds_per_step * 1000:.0f} ms a step, {cost.steps_per_epoch} steps an epoch"
-    )
+    costs = [estimate(with_settings(plan.config, values), open_corpus(base.corpus)) for values in plan.first[:MEASURED]]
+    seconds = sum(cost.seconds for cost in costs) / len(costs)
     together = concurrency or space.concurrency or os.cpu_count() or 1
-    total = f", {duration(cost.seconds * plan.trials / together)} for all, {together} at a time" if plan.trials else ""
-    say(f"An estimate, at most: {duration(cost.seconds)} a trial{total}")
+    total = f", {duration(seconds * plan.trials / together)} for all, {together} at a time" if plan.trials else ""
+    say(f"An estimate from a few steps of {len(costs)} trials on one CPU here: {duration(seconds)} a trial{total}")
+    say("Early stopping makes it less")
     say(f"It would lie in {folder}")
 
 

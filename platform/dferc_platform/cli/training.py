@@ -1,5 +1,6 @@
 """``dferc train``: one config, one or several seeds."""
 
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -78,11 +79,12 @@ def _say_plan(plan: "SeedPlan", base: "RunConfig") -> None:
     from dferc_platform.cli.estimate import estimate
     from dferc_platform.saved import open_corpus
 
-    cost = estimate(base, open_corpus(base.corpus))
+    threads = os.cpu_count() or 1
+    cost = estimate(base, open_corpus(base.corpus), threads)
     waiting, seeds = len(plan.waiting), ", ".join(str(config.seed) for config in plan.configs)
     say(f"Would train {base.model_name} on {base.corpus}: {waiting} of {len(plan.configs)} runs (seeds {seeds})")
     say(f"At most {cost.epochs} epochs a run, {cost.steps_per_epoch} steps an epoch")
     measured = f"{cost.seconds_per_step * 1000:.0f} ms a step, {duration(cost.seconds_per_epoch)} an epoch"
-    say(f"Measured here on one CPU: {measured}")
-    say(f"An estimate: {duration(cost.seconds * waiting)} for all; less where a run stops early or has more CPUs")
+    say(f"Measured here on {threads} CPUs: {measured}")
+    say(f"An estimate: {duration(cost.seconds * waiting)} for all, and about 10 s to start each; early stopping saves")
     say(f"It would lie in {plan.folder}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dferc.errors import UserError
-from dferc.training import Diverged
+from dferc.training import DivergedError
 from dferc_platform.results import read_result
 
 Status = Literal["FINISHED", "PRUNED", "FAILED"]
@@ -44,7 +44,7 @@ def failure(error: Exception) -> Outcome:
     """The end of a trial that raised this."""
     first = str(error).strip().splitlines()[:1]
     sentence = " ".join(first) or "no more is known"
-    known = isinstance(error, UserError | Diverged)
+    known = isinstance(error, UserError | DivergedError)
     return Outcome("FAILED", error=sentence if known else f"{type(error).__name__}: {sentence}", lasting=known)
 
 

@@ -122,7 +122,7 @@ class Writer:
             self._try(record, lambda record: deliver(calls, record))
 
     def _try(self, record: Record, step: Callable[[Record], None]) -> None:
-        """Send something of a record; one that MLflow refuses is put aside, because to repeat it would be refused again."""
+        """Send something of a record; one that MLflow refuses is put aside: it would be refused again."""
         try:
             if not record.refused:
                 step(record)
