@@ -21,6 +21,7 @@ from dferc_platform.cli import app
 from dferc_platform.cli.durations import duration
 from dferc_platform.cli.errors import causes, explain
 from dferc_platform.cli.options import read_numbers, read_seeds
+from dferc_platform.results import read_runs
 
 COMMANDS = [
     "train", "sweep", "study", "study beta", "data", "data make", "data import", "data inspect", "data verify",
@@ -287,6 +288,63 @@ def test_dry_run_of_the_beta_study(results: Path, corpus: Path) -> None:
     assert shown.exit_code == 0, shown.output
     assert "Would run 6 trials of at most 2 epochs" in shown.output
     assert not results.exists()
+
+
+# ----------------------------------------------------------------------------------------------------------- real work
+
+
+SMALL = ("--set", "hidden=8", "--set", "align=8", "--set", "batch_dialogues=8", "--epochs", "1")
+
+
+@pytest.mark.cluster
+@pytest.mark.usefixtures("ray_cluster")
+def test_training_with_seeds_and_an_absent_mlflow(results: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    words = ["train", "--corpus", corpus, *SMALL, "--seeds", "0,1", "--name", "seeds"]
+    first = dferc(*words)
+    assert first.exit_code == 0, first.output
+    assert "mean ± 95 %" in first.output
+    assert (results / "seeds" / "report" / "report.html").is_file()
+    assert "dferc sync" in first.stderr
+
+    again = dferc(*words)
+    assert again.exit_code == 0
+    assert "This is already trained" in again.output
+    mistake(dferc(*words, "--set", "beta=0.3"), "holds another study", "choose another --name")
+
+    mistake(dferc("sync", "seeds"), "127.0.0.1:9")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert "Sent 2 runs" in dferc("sync", "seeds").output
+    assert dferc("report", "seeds").exit_code == 0
+
+
+@pytest.mark.cluster
+@pytest.mark.usefixtures("ray_cluster")
+def test_sweep_then_its_best_with_other_seeds(results: Path, corpus: Path) -> None:
+    words = ["sweep", "smoke", "--corpus", corpus, *SMALL, "--trials", "2", "--name", "s", "--confirm-seeds", "1,2"]
+    shown = dferc(*words)
+    assert shown.exit_code == 0, shown.output
+    assert "2 of 2 runs finished" in shown.output
+    searched, confirmed = read_runs(results / "s"), read_runs(results / "s-confirmed")
+    assert not any(name.startswith("test/") for row in searched for name in row.metrics)
+    assert [row.parameters["seed"] for row in confirmed] == [1, 2]
+    assert all("test/weighted_f1" in row.metrics for row in confirmed)
+    best = max(searched, key=lambda row: row.metrics["validation/weighted_f1"])
+    assert {row.parameters["learning_rate"] for row in confirmed} == {best.parameters["learning_rate"]}
+    assert dferc(*words).exit_code == 0  # all is there: nothing runs again
+    mistake(dferc(*words, "--set", "weight_decay=0.5"), "cannot be resumed")
+
+
+@pytest.mark.cluster
+@pytest.mark.usefixtures("ray_cluster")
+def test_beta_study_ends_with_its_figure(results: Path, corpus: Path) -> None:
+    words = ["study", "beta", "--corpus", str(corpus), *SMALL, "--betas", "0,0.5", "--seeds", "0,1", "--name", "b"]
+    shown = dferc(*words)
+    assert shown.exit_code == 0, shown.output
+    figure = results / "b" / "report" / "figures" / "sensitivity.png"
+    assert f"Figure: {figure}" in shown.output
+    assert figure.is_file()
+    assert len(read_runs(results / "b")) == 4
 
 
 # -------------------------------------------------------------------------------------------------------- small readers

@@ -6,6 +6,8 @@ The sum over positives is linear in them, so it takes one dot product with their
 square matrix. Vectors are given as [M, N, H]; with several workers the other vectors are those of all workers.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -58,13 +60,36 @@ def _contrast(
     modalities, utterances = present.shape
     everyone, offset = across.gather(unit.transpose(0, 1))
     everywhere, _ = across.gather(present.transpose(0, 1))
-    candidates = everyone.flatten(0, 1)
-    logits = unit.transpose(0, 1).flatten(0, 1) @ candidates.T / temperature
-    logits = logits + (1 - everywhere.flatten()) * MASKED
-    itself = torch.arange(modalities * utterances, device=logits.device)
-    logits = logits.index_put((itself, itself + offset * modalities), logits.new_tensor(MASKED))
-    denominator = torch.logsumexp(logits, dim=1).view(utterances, modalities).transpose(0, 1)
+    scaled = (unit / temperature).transpose(0, 1).flatten(0, 1)
+    penalty = (1 - everywhere.flatten()) * MASKED
+    with torch.autocast(unit.device.type, enabled=False):
+        denominator: Tensor = _OverOthers.apply(scaled, everyone.flatten(0, 1), penalty, offset * modalities)  # type: ignore[no-untyped-call]
+    denominator = denominator.view(utterances, modalities).transpose(0, 1)
     anchors = present * (positives > 0)
     mean_positive = (unit * positive_sum).sum(-1) / positives.clamp_min(1)
     loss = temperature * denominator - mean_positive
     return LossTerm((loss * anchors).sum(), anchors.sum())
+
+
+class _OverOthers(torch.autograd.Function):
+    """logsumexp_j (a_i . c_j + penalty_j) over all candidates but the anchor itself.
+
+    The matrix of all pairs is most of the cost of the loss, so it is never copied: the penalty is added by the product,
+    the diagonal is overwritten in place.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, anchors: Tensor, candidates: Tensor, penalty: Tensor, offset: int) -> Tensor:
+        """[R, H], [Q, H], [Q] -> [R]; anchor i is candidate i + offset."""
+        scores = torch.addmm(penalty, anchors, candidates.T)
+        scores.diagonal(offset).fill_(MASKED)
+        total = torch.logsumexp(scores, dim=1)
+        ctx.save_for_backward(anchors, candidates, scores, total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:  # type: ignore[override]
+        """Softmax-weighted sums of the vectors on the other side."""
+        anchors, candidates, scores, total = ctx.saved_tensors
+        weights = (scores - total.unsqueeze(1)).exp_().mul_(gradient.unsqueeze(1))
+        return weights @ candidates, weights.T @ anchors, None, None

@@ -108,7 +108,8 @@ class Together:
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         dist.all_reduce(flat)
-        for parameter, summed in zip(trained, flat.split([p.numel() for p in trained]), strict=True):
+        parts = flat.split([p.numel() for p in trained])  # type: ignore[no-untyped-call]
+        for parameter, summed in zip(trained, parts, strict=True):
             parameter.grad = summed.view_as(parameter)
 
 

@@ -62,13 +62,12 @@ def sweep(
     The scores of a search flatter, for the best was chosen among many: the number to publish is the mean over
     --confirm-seeds. A sweep that was stopped goes on when the same command is given again.
     """
-    from dferc_platform.spaces import Budget, read_space
+    from dferc_platform.spaces import read_space
     from dferc_platform.sweep import Resources
 
     base = base_config(config, settings, corpus, epochs)
     chosen = with_fixed(read_space(space), base, settings, epochs)
-    if trials is not None or minutes is not None:
-        chosen = chosen.model_copy(update={"budget": Budget(trials=trials, minutes=minutes)})
+    chosen = with_budget(chosen, trials, minutes)
     seeds = read_seeds(confirm_seeds, "--confirm-seeds") if confirm_seeds else []
     folder = sweep_folder(name or f"{Path(space).stem}-{Path(base.corpus).stem}", resume)
     if dry_run:
@@ -89,6 +88,12 @@ def with_fixed(
     names += ["epochs"] if epochs is not None else []
     values = base.parameters()
     return space.model_copy(update={"settings": {**space.settings, **{name: values[name] for name in names}}})
+
+
+def with_budget(space: "SearchSpace", trials: int | None, minutes: float | None) -> "SearchSpace":
+    """The space with the parts of its budget that are given; with both, whichever comes first ends the sweep."""
+    given = {name: value for name, value in (("trials", trials), ("minutes", minutes)) if value is not None}
+    return space.model_copy(update={"budget": space.budget.model_copy(update=given)})
 
 
 def sweep_folder(name: str, resume: bool) -> Path:

@@ -86,5 +86,5 @@ def _say_plan(plan: "SeedPlan", base: "RunConfig") -> None:
     say(f"At most {cost.epochs} epochs a run, {cost.steps_per_epoch} steps an epoch")
     measured = f"{cost.seconds_per_step * 1000:.0f} ms a step, {duration(cost.seconds_per_epoch)} an epoch"
     say(f"Measured here on {threads} CPUs: {measured}")
-    say(f"An estimate: {duration(cost.seconds * waiting)} for all, and about 10 s to start each; early stopping saves")
+    say(f"An estimate: {duration(cost.seconds * waiting)} for all, less with early stopping; 10 s more to start each")
     say(f"It would lie in {plan.folder}")
