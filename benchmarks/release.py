@@ -40,7 +40,8 @@ def release_step(checkout: Path, widths: dict[str, int], labels: tuple[str, ...]
         config.optimizer.zero_grad()
         _, loss = model(_inputs(batch))
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
+        leaves = [p for p in model.parameters() if p.is_leaf]  # its DropConnect leaves computed weights among them
+        nn.utils.clip_grad_norm_(leaves, config.max_grad_norm)
         config.optimizer.step()
         config.scheduler.step()
 

@@ -67,6 +67,16 @@ def test_a_sweep_runs_its_trials_keeps_test_sealed_and_a_failing_trial_fails_alo
 
 
 @pytest.mark.cluster
+def test_a_node_with_other_code_or_another_corpus_does_not_train(ray_cluster, tiny_corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr("dferc_platform.sweep.job.code_version", lambda: "the driver's")
+    with Tracker("test") as tracker:
+        (row,) = run_sweep(grid_of("beta", [0.1]), make_config({"corpus": str(tiny_corpus)}), tmp_path / "s", tracker)
+    assert row.status == "FAILED"
+    assert "is not the driver's: give every node the same" in row.error
+    assert row.epochs == 0
+
+
+@pytest.mark.cluster
 def test_asha_stops_trials_early_and_a_finished_sweep_goes_on_with_more_budget(ray_cluster, tmp_path):
     config = SyntheticConfig(train_dialogues=24, validation_dialogues=8, test_dialogues=1, shortest=5, longest=8)
     base = make_config({"corpus": str(generate(config).save(tmp_path / "corpus.parquet"))})

@@ -44,8 +44,9 @@ def failure(error: Exception) -> Outcome:
     """The end of a trial that raised this."""
     first = str(error).strip().splitlines()[:1]
     sentence = " ".join(first) or "no more is known"
-    known = isinstance(error, UserError | DivergedError)
-    return Outcome("FAILED", error=sentence if known else f"{type(error).__name__}: {sentence}", lasting=known)
+    if not isinstance(error, UserError | DivergedError):
+        sentence = f"{type(error).__name__}: {sentence}"
+    return Outcome("FAILED", error=sentence, lasting=isinstance(error, DivergedError))
 
 
 def _finished(result: Mapping[str, Any], metric: str) -> Outcome:

@@ -1,6 +1,7 @@
 """One trial, in the reused actor of a Ray Tune function: it pays for its training and for nothing else."""
 
 import json
+import socket
 import traceback
 from contextlib import suppress
 from functools import lru_cache
@@ -8,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from dferc.corpus import Corpus
+from dferc.errors import UserError
 from dferc_platform.config import make_config
+from dferc_platform.identity import code_version
 from dferc_platform.saved import open_corpus
 from dferc_platform.sweep.ledger import Proposal
 from dferc_platform.sweep.lock import alone
@@ -40,7 +43,9 @@ def run_trial(given: dict[str, Any]) -> None:
     with alone(folder, wait=True):
         try:
             config = make_config(json.loads(given["config"]))
-            train_run(config, _corpus(config.corpus), folder, TuneReporter(given["metric"]), device=given["device"])
+            corpus = _corpus(config.corpus)
+            _require_same(config.key(corpus.fingerprint, code_version()), given["key"])
+            train_run(config, corpus, folder, TuneReporter(given["metric"]), device=given["device"])
         except Exception as error:
             with suppress(OSError):  # a full disk may be what went wrong
                 (folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
@@ -59,6 +64,15 @@ class TuneReporter:
         from ray import tune
 
         tune.report({"epoch": metrics["epoch"], self._metric: metrics[self._metric], "line": metrics})
+
+
+def _require_same(key: str, driver: str) -> None:
+    """Refuse to train what the driver would take for another run."""
+    if key != driver:
+        raise UserError(
+            f"the code or the corpus on {socket.gethostname()} is not the driver's: "
+            "give every node the same, and change neither while a sweep runs"
+        )
 
 
 @lru_cache(maxsize=2)
