@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,13 +69,30 @@ def prepare_environment() -> None:
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     # Ray starts servers with a token that it finds, but its clients do not send it unless they are told to.
-    if "RAY_AUTH_TOKEN" in os.environ or token_file().is_file():
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    if "RAY_AUTH_MODE" not in os.environ and ("RAY_AUTH_TOKEN" in os.environ or token_file().is_file()):
+        os.environ["RAY_AUTH_MODE"] = "token"
+        _read_again()
+
+
+def _read_again() -> None:
+    """Ray reads its settings when it is imported; where it was imported before us and is idle, it reads them anew."""
+    if "ray" not in sys.modules:
+        return
+    import ray
+    from ray._raylet import Config  # type: ignore[attr-defined]  # what ray.init does itself when it turns tokens on
+
+    if not ray.is_initialized():
+        Config.initialize("")
 
 
 def token_file() -> Path:
     """Where Ray keeps the secret that opens a cluster."""
     return Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token")).expanduser()
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what an error says; its kind where it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def in_job_package() -> bool:
@@ -113,8 +131,7 @@ def _join(address: str) -> None:
             f"the Ray cluster at {address} asks for a token: put it into {token_file()} and set RAY_AUTH_MODE=token"
         ) from None
     except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
-            f"the Ray cluster at RAY_ADDRESS={address} cannot be joined ({reason}): "
+            f"the Ray cluster at RAY_ADDRESS={address} cannot be joined ({first_line(error)}): "
             "start it, or unset RAY_ADDRESS to run on this machine"
         ) from None

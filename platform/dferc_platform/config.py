@@ -114,8 +114,17 @@ def read_config(path: Path | None, overrides: Sequence[str] = ()) -> RunConfig:
         name, equals, value = pair.partition("=")
         if not equals:
             raise UserError(f"--set {pair}: write NAME=VALUE, for example beta=0.2")
-        values[name] = yaml.safe_load(value)
+        try:
+            values[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UserError(f"--set {pair}: the value is not YAML; lists are written [text, audio]") from None
     return with_settings(config, values, "--set")
+
+
+def named_settings(path: Path) -> list[str]:
+    """Short names of the settings of the model and its training that a YAML file names."""
+    content = read_yaml(path)
+    return [name for section in SECTIONS for name in content.get(section) or {}]
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

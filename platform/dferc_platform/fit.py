@@ -11,7 +11,7 @@ from typing import Any
 from dferc.errors import UserError
 from dferc_platform.cluster import connect
 from dferc_platform.config import RunConfig, make_config
-from dferc_platform.train import RunResult, read_result
+from dferc_platform.train import RunResult, finished_run
 
 WORKER_FAILURES = 3
 """Times that lost workers are replaced before the run fails; each time it goes on at the last epoch."""
@@ -29,7 +29,7 @@ def fit(
     Raises:
         UserError: the cluster can never hold that many workers, or the run cannot start.
     """
-    finished = read_result(folder)
+    finished = finished_run(folder)
     if finished is not None:
         return finished
     folder = folder.resolve()
@@ -52,7 +52,7 @@ def fit(
                 failure_config=FailureConfig(max_failures=WORKER_FAILURES),
             ),
         ).fit()
-    result = read_result(folder)
+    result = finished_run(folder)
     if result is None:
         raise UserError(f"training ended without a result: look into {folder / 'ray'}")
     return result

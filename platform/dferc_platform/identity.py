@@ -5,6 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import dferc
+from dferc_platform.config import RunConfig
 
 
 @cache
@@ -16,3 +17,8 @@ def code_version() -> str:
         digest.update(path.relative_to(root).as_posix().encode())
         digest.update(path.read_bytes())
     return f"{dferc.__version__}+{digest.hexdigest()[:10]}"
+
+
+def own_tags(config: RunConfig) -> dict[str, str]:
+    """Tags of a run in MLflow that its study, which may hold runs of several codes, does not say."""
+    return {"protocol": config.protocol, "code": code_version()}

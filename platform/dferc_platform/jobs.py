@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dferc.errors import UserError
-from dferc_platform.cluster import ENVIRONMENT, prepare_environment
+from dferc_platform.cluster import ENVIRONMENT, first_line, prepare_environment
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
-DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 SOURCES = "model:platform"
 """The source roots of the repository: on PYTHONPATH they make dferc importable where it is not installed."""
 LARGEST_FILE = 10 * 2**20
@@ -135,9 +134,9 @@ def client(address: str) -> "JobSubmissionClient":
             f"the Ray cluster at {address} asks for a token: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH"
         ) from None
     except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
         raise UserError(
-            f"no Ray cluster answers at {address} ({reason}): start one with `ray start --head`, or give --address"
+            f"no Ray cluster answers at {address} ({first_line(error)}): "
+            "start one with `ray start --head`, or give --address"
         ) from None
 
 

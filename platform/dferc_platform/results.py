@@ -8,7 +8,7 @@ that never came.
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,6 +35,7 @@ class Study:
     space: dict[str, Any] | None
     config: dict[str, Any]  # nested base config
     experiment: str
+    card: dict[str, Any] = field(default_factory=dict)  # of the corpus: source, licence, how it was split
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,11 @@ def read_study(folder: Path) -> Study:
     if not is_study(Path(folder)):
         raise UserError(f"{folder} is no study: it has no study.json")
     content = _read_json(path)
-    names = [field.name for field in fields(Study)]
-    missing = [name for name in names if name not in content]
+    parts = [part for part in fields(Study) if part.name in content or part.default_factory is MISSING]
+    missing = [part.name for part in parts if part.name not in content]
     if missing:
         raise UserError(f"{path} lacks {', '.join(missing)}: it was not written by this platform")
-    return Study(**{name: content[name] for name in names})
+    return Study(**{part.name: content[part.name] for part in parts})
 
 
 def write_verdict(

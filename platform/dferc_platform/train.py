@@ -23,9 +23,10 @@ from dferc.evaluation.metrics import Scores, score
 from dferc.layers.reduction import ALONE, Reduction
 from dferc.training import Evaluation, evaluate, make_learner, make_task, steps_per_epoch, train_epoch
 from dferc_platform.checkpoint import WEIGHTS, Progress, keep_best, load_newest, save_checkpoint, write_json
-from dferc_platform.config import RunConfig, make_config
+from dferc_platform.config import RunConfig, read_config
 from dferc_platform.identity import code_version
 from dferc_platform.predictions import write_predictions
+from dferc_platform.results import read_history, read_result
 from dferc_platform.saved import build_model, describe_model
 
 logger = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ def train_run(
         UserError: the corpus lacks a split or a modality that the run needs.
         DivergedError: the loss is not finite.
     """
-    finished = read_result(folder)
+    finished = finished_run(folder)
     if finished is not None:
         return finished
     require_splits(corpus, config)
@@ -205,15 +206,13 @@ class Run:
         }
 
 
-def read_result(folder: Path) -> RunResult | None:
-    """The result of a finished run; None where the folder holds none."""
-    path = folder / "result.json"
-    if not path.is_file():
+def finished_run(folder: Path) -> RunResult | None:
+    """The run that finished in a folder; None where none has."""
+    result = read_result(folder)
+    if not result:
         return None
-    content = json.loads(path.read_text(encoding="utf-8"))
-    config = make_config(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")), str(folder))
-    history = [json.loads(line) for line in (folder / "history.jsonl").read_text(encoding="utf-8").splitlines()]
-    return RunResult(content["key"], config, folder, content["metrics"], history)
+    config = read_config(folder / "config.yaml")
+    return RunResult(result["key"], config, folder, result["metrics"], read_history(folder))
 
 
 def write_history(path: Path, history: list[dict[str, float]]) -> None:

@@ -20,8 +20,11 @@ from dferc.errors import UserError
 from dferc_platform.cli import app
 from dferc_platform.cli.durations import duration
 from dferc_platform.cli.errors import causes, explain
-from dferc_platform.cli.options import read_numbers, read_seeds
+from dferc_platform.cli.options import base_config, read_numbers, read_seeds
+from dferc_platform.cli.search import with_fixed
+from dferc_platform.config import make_config
 from dferc_platform.results import read_runs
+from dferc_platform.spaces import read_space, space_problems
 
 COMMANDS = [
     "train", "sweep", "study", "study beta", "data", "data make", "data import", "data inspect", "data verify",
@@ -181,6 +184,23 @@ def test_overlapping_splits(results: Path, broken: Callable[..., Path]) -> None:
         return pa.array(["test", *split.to_pylist()[1:]])
 
     mistake(dferc("data", "verify", broken(split=mix)), "splits overlap")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["--set", "modalities=[text"], "the value is not YAML"), (["--seeds", "0,inf"], "write numbers with commas")],
+)
+def test_values_that_cannot_be_read(results: Path, words: list[str], said: str) -> None:
+    mistake(dferc("train", *words), said)
+
+
+def test_a_config_file_outranks_what_the_space_fixes_but_not_what_it_varies(tmp_path: Path) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text("model: {hidden: 24, beta: 0.3}\ntraining: {epochs: 7}\n")
+    space = read_space("beta_sensitivity")
+    fixed = with_fixed(space, base_config(file, ["align=12"], None), file, ["align=12"], None)
+    assert fixed.settings == {**space.settings, "hidden": 24, "epochs": 7, "align": 12}
+    assert space_problems(fixed, make_config({})) == []
 
 
 def test_unwritable_results(results: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,19 @@ def test_defaults_are_set_and_the_users_own_stay(monkeypatch: pytest.MonkeyPatch
     assert "RAY_AUTH_MODE" not in os.environ
 
 
-def test_clients_send_the_token_where_there_is_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", ["", "import ray; "])
+def test_clients_send_the_token_wherever_ray_was_imported(before: str, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("secret")
+    after = "from dferc_platform.cluster import prepare_environment; prepare_environment(); "
+    shown = "from ray._raylet import AuthenticationMode, get_authentication_mode; "
+    check = "assert get_authentication_mode() == AuthenticationMode.TOKEN"
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_MODE"}
+    environment["RAY_AUTH_TOKEN_PATH"] = str(tmp_path / "token")
+    subprocess.run([sys.executable, "-c", before + after + shown + check], env=environment, check=True)
+
+
+def test_a_token_turns_authentication_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(cluster, "_read_again", lambda: None)  # other tests of this process use Ray, too
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
     monkeypatch.setenv("RAY_AUTH_MODE", "x")
     monkeypatch.delenv("RAY_AUTH_MODE")

@@ -10,7 +10,7 @@ from scipy import stats
 
 from dferc.errors import UserError
 from dferc_platform.config import make_config
-from dferc_platform.report import write_report
+from dferc_platform.report import provenance, write_report
 from dferc_platform.report.runs import open_study
 from dferc_platform.report.search import LEAST_TRIALS, search
 from dferc_platform.report.sensitivity import sensitivity
@@ -315,3 +315,10 @@ def test_markdown_keeps_its_columns_whatever_a_cell_holds():
 def test_inlined_figures_follow_the_theme():
     drawing = '<?xml version="1.0"?>\n<svg><g id="text_12"><text style="fill: #1F2A37">beta</text></g></svg>'
     assert inline(drawing) == '<svg><g><text style="fill: var(--ink)">beta</text></g></svg>'
+
+
+def test_a_report_says_where_the_corpus_is_from_and_what_it_may_be_used_for(make_study, tmp_path):
+    maker = make_study(tmp_path / "s", "train", card={"source": "a public page", "licence": "CC BY", "split_note": "n"})
+    maker.finished({"seed": 0}, {"validation/weighted_f1": 60.0})
+    found = {fact.name: fact.text for fact in provenance.facts(open_study(maker.folder))}
+    assert (found["Corpus source"], found["Corpus licence"]) == ("a public page", "CC BY")

@@ -189,3 +189,12 @@ def test_a_name_that_is_not_shipped_names_those_that_are():
         read_space("df_ercc")
     with pytest.raises(UserError, match=r"there is no file .*mine\.yaml"):
         read_space("mine.yaml")
+
+
+def test_a_fixed_setting_may_be_a_list():
+    """Which modalities to use, as ``--set modalities=[text]`` fixes it; the study reads its space back from JSON."""
+    space = read_space("smoke")
+    fixed = space.model_copy(update={"settings": {**space.settings, "modalities": ["text"]}})
+    again = type(space).model_validate(fixed.model_dump(mode="json"))
+    check_space(again, make_config({}))
+    assert again.base(make_config({})).model.modalities == ("text",)

@@ -39,12 +39,11 @@ def test_all_that_makes_no_curve_is_named_at_once():
         "beta": {"kind": "categorical", "choices": [0.1, "large"]},
         "hidden": {"kind": "categorical", "choices": [8, 16]},
     }
-    space = grid([], sampler={"name": "tpe"}, budget={"trials": 3}, mode="min", parameters=parameters)
+    space = grid([], sampler={"name": "tpe"}, budget={"trials": 3}, parameters=parameters)
     with pytest.raises(UserError) as refused:
         check_grid(space)
     for part in (
         "must be 'grid'",
-        "must be 'max'",
         "beta, hidden: a sensitivity study varies one",
         "'large' is no number",
     ):

@@ -52,9 +52,8 @@ def test_the_encoder_learns_at_its_own_rate_and_is_saved(spoken, encoder, tmp_pa
     before = RobertaModel.from_pretrained(encoder, add_pooling_layer=False).state_dict()
     result = train_run(config, spoken, tmp_path)
     model, _, _ = load_model(tmp_path)
-    moved = [
-        n for n, v in model.text.transformer.state_dict().items() if v.dtype.is_floating_point and not v.equal(before[n])
-    ]
+    weights = model.text.transformer.state_dict()
+    moved = [name for name, w in weights.items() if w.dtype.is_floating_point and not w.equal(before[name])]
     assert len(moved) > len(before) // 2
     assert model.encoders["text"].linear.in_features == 16
     assert set(result.metrics) >= {"validation/weighted_f1", "test/weighted_f1"}

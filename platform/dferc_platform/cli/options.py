@@ -1,5 +1,6 @@
 """Options that several commands share, and what is made of them."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,7 +32,12 @@ DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Say what would run and about how long it would take; run nothing.")
 ]
 Resume = Annotated[
-    bool, typer.Option("--resume", help="Only go on with a study: refuse to begin one where there is none.")
+    bool,
+    typer.Option(
+        "--resume",
+        help="Only go on with a study: refuse to begin one where there is none. "
+        "Going on repeats trials that failed, but not those that diverged.",
+    ),
 ]
 Concurrency = Annotated[
     int | None, typer.Option(min=1, help="Runs at a time; as many as the cluster has room for by default.")
@@ -69,7 +75,9 @@ def read_numbers(text: str, option: str) -> list[float]:
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:
-        raise UserError(f"{option} {text}: write numbers with commas between them, as in 0,1,2") from None
+        numbers = [math.nan]
+    if not all(map(math.isfinite, numbers)):
+        raise UserError(f"{option} {text}: write numbers with commas between them, as in 0,1,2")
     return list(dict.fromkeys(numbers))
 
 

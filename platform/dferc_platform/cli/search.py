@@ -8,6 +8,7 @@ import typer
 
 from dferc.errors import UserError
 from dferc_platform.cli.durations import duration
+from dferc_platform.cli.errors import say_warning
 from dferc_platform.cli.options import (
     EXPERIMENT,
     Concurrency,
@@ -66,7 +67,7 @@ def sweep(
     from dferc_platform.sweep import Resources
 
     base = base_config(config, settings, corpus, epochs)
-    chosen = with_fixed(read_space(space), base, settings, epochs)
+    chosen = with_fixed(read_space(space), base, config, settings, epochs)
     chosen = with_budget(chosen, trials, minutes)
     seeds = read_seeds(confirm_seeds, "--confirm-seeds") if confirm_seeds else []
     folder = sweep_folder(name or f"{Path(space).stem}-{Path(base.corpus).stem}", resume)
@@ -77,14 +78,20 @@ def sweep(
     rows = search(chosen, base, folder, resources, concurrency)
     show_best(rows, chosen)
     if seeds:
-        _confirm(chosen, base, folder, rows, seeds, resources)
+        _confirm(chosen, base, folder, rows, seeds, resources, concurrency)
 
 
 def with_fixed(
-    space: "SearchSpace", base: "RunConfig", settings: list[str] | None, epochs: int | None
+    space: "SearchSpace", base: "RunConfig", config: Path | None, settings: list[str] | None, epochs: int | None
 ) -> "SearchSpace":
-    """The space with what the command line fixes, which outranks what the space's file fixes."""
-    names = [pair.partition("=")[0].rsplit(".", 1)[-1] for pair in settings or ()]
+    """The space with what the command line fixes, which outranks what the space's file fixes.
+
+    What ``--config`` names and the space varies is varied: the file may be the whole config of an earlier run.
+    """
+    from dferc_platform.config import named_settings
+
+    names = [name for name in named_settings(config) if name not in space.parameters] if config else []
+    names += [pair.partition("=")[0].rsplit(".", 1)[-1] for pair in settings or ()]
     names += ["epochs"] if epochs is not None else []
     values = base.parameters()
     return space.model_copy(update={"settings": {**space.settings, **{name: values[name] for name in names}}})
@@ -173,9 +180,15 @@ def _confirm(
     rows: "list[RunRow]",
     seeds: list[int],
     resources: "Resources",
+    concurrency: int | None,
 ) -> None:
     from dferc_platform.studies.confirm import confirmation_space
 
     again = confirmation_space(space, rows, seeds)
     say(f"The best by validation, trained again with seeds {', '.join(map(str, seeds))}:")
-    show_rows(search(again, base, folder.with_name(f"{folder.name}-confirmed"), resources, None, kind="train"))
+    confirmed = folder.with_name(f"{folder.name}-confirmed")
+    rows = search(again, base, confirmed, resources, concurrency, kind="train")
+    finished = [row for row in rows if row.status == "FINISHED"]
+    show_rows(finished)
+    if len(finished) < len(seeds):
+        say_warning(f"only {len(finished)} of {len(seeds)} seeds finished; the report says why")

@@ -1,13 +1,11 @@
 """``dferc ui``: MLflow's own interface on this machine, opened at the comparison that one came for."""
 
-import json
 import os
 import socket
 import subprocess
 import sys
 import time
 import urllib.error
-import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 START_SECONDS = 120
 """A fresh store on a busy machine took 35 s."""
-MOST_COMPARED = 200
-"""Runs in the address of a comparison; browsers refuse an endless one."""
 
 
 def ui(
@@ -108,12 +104,6 @@ def wait_until_healthy(server: subprocess.Popen[bytes], port: int) -> None:
     raise UserError(f"MLflow's server did not start on port {port}: `mlflow server --port {port}` says why")
 
 
-def comparison_path(experiment: str, runs: list[str]) -> str:
-    """The part of the address that opens MLflow's comparison of these runs."""
-    query = urllib.parse.urlencode({"runs": json.dumps(runs), "experiments": json.dumps([experiment])})
-    return f"/#/compare-runs?{query}"
-
-
 def _study_pages(study: "Study | None", uri: str) -> dict[str, str]:
     """What there is to see of a study, and its place under MLflow's address.
 
@@ -122,6 +112,7 @@ def _study_pages(study: "Study | None", uri: str) -> dict[str, str]:
     """
     if study is None:
         return {}
+    from dferc_platform.tracking.pages import MOST_COMPARED, comparison_page
     from dferc_platform.tracking.store import import_mlflow, without_secrets
 
     client = import_mlflow().MlflowClient(uri)
@@ -134,7 +125,7 @@ def _study_pages(study: "Study | None", uri: str) -> dict[str, str]:
         raise UserError(f"MLflow at {where} has no runs of {study.name}: send them with `dferc sync {study.name}`")
     return {
         "Runs": f"/#/experiments/{experiment.experiment_id}",
-        "Compared": comparison_path(experiment.experiment_id, runs),
+        "Compared": f"/{comparison_page(experiment.experiment_id, runs)}",
     }
 
 

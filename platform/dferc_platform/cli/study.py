@@ -59,7 +59,7 @@ def beta(
     from dferc_platform.spaces import read_space
 
     base = base_config(config, settings, corpus, epochs)
-    chosen = _with_grid(with_fixed(read_space(space), base, settings, epochs), betas, seeds)
+    chosen = _with_grid(with_fixed(read_space(space), base, config, settings, epochs), betas, seeds)
     folder = sweep_folder(name or f"beta-{Path(base.corpus).stem}", resume)
     if dry_run:
         say_sweep_plan(chosen, base, concurrency, folder)

@@ -48,7 +48,7 @@ def show_rows(rows: "list[RunRow]") -> None:
 def show_best(rows: "list[RunRow]", space: "SearchSpace") -> None:
     """The best few runs of a search, and how many ended otherwise."""
     finished = [row for row in rows if row.status == "FINISHED" and space.metric in row.metrics]
-    ranked = sorted(finished, key=lambda row: row.metrics[space.metric], reverse=space.mode == "max")
+    ranked = sorted(finished, key=lambda row: row.metrics[space.metric], reverse=True)
     table = Table(box=None, pad_edge=False)
     for title in ("trial", SCORES.get(space.metric, space.metric), "varied"):
         table.add_column(title, overflow="fold")

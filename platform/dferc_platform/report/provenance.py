@@ -52,6 +52,9 @@ def facts(runs: StudyRuns) -> list[Fact]:
         Fact("Model", f"{study.model}, {_parameters(results)}"),
         Fact("Corpus", f"{study.corpus}; {_counts(runs.finished[0])}"),
         Fact("Corpus fingerprint", study.fingerprint),
+        Fact("Corpus source", str(study.card.get("source", ""))),
+        Fact("Corpus licence", str(study.card.get("licence", ""))),
+        Fact("Splits", str(study.card.get("split_note", ""))),
         Fact(
             "Protocol", " ".join(PROTOCOLS.get(name, name) for name in _distinct(results, "protocol")) + _test_use(runs)
         ),

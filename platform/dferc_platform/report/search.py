@@ -3,6 +3,7 @@
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -44,8 +45,7 @@ class Search:
     @cached_property
     def ranked(self) -> tuple[RunRow, ...]:
         """Finished trials, best score first; of equal ones the earlier."""
-        downwards = self.space.mode == "max"
-        return tuple(sorted(self.finished, key=lambda row: row.metrics[self.metric], reverse=downwards))
+        return tuple(sorted(self.finished, key=lambda row: row.metrics[self.metric], reverse=True))
 
     @cached_property
     def varied(self) -> tuple[str, ...]:
@@ -55,9 +55,7 @@ class Search:
 
     def best_so_far(self) -> list[float]:
         """The best score after each finished trial, in order of creation."""
-        choose = max if self.space.mode == "max" else min
-        scores = [row.metrics[self.metric] for row in self.finished]
-        return [choose(scores[: place + 1]) for place in range(len(scores))]
+        return list(accumulate((row.metrics[self.metric] for row in self.finished), max))
 
     def is_numeric(self, name: str) -> bool:
         """Whether a setting is a number between two bounds, rather than one of several choices."""
@@ -76,7 +74,7 @@ class Search:
         """
         if len(self.finished) < LEAST_TRIALS or not self.varied:
             return {}
-        study = _silent_study("maximize" if self.space.mode == "max" else "minimize")
+        study = _silent_study()
         study.add_trials([self._trial(row) for row in self.finished])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -117,12 +115,12 @@ def search(runs: StudyRuns) -> Search:
     return Search(space, runs.finished, runs.others)
 
 
-def _silent_study(direction: str) -> optuna.Study:
+def _silent_study() -> optuna.Study:
     """In memory, for importances alone; Optuna would announce it on the terminal."""
     loud = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        return optuna.create_study(direction=direction)
+        return optuna.create_study(direction="maximize")
     finally:
         optuna.logging.set_verbosity(loud)
 

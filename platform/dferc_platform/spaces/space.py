@@ -45,7 +45,6 @@ class SearchSpace(Strict):
     model: str
     description: str
     metric: str = Field("validation/weighted_f1", description="of the best epoch; on validation, always")
-    mode: Literal["max", "min"] = "max"
     sampler: SamplerConfig = SamplerConfig()
     scheduler: SchedulerConfig = SchedulerConfig()
     budget: Budget = Budget()
@@ -58,7 +57,7 @@ class SearchSpace(Strict):
     score_test: bool = Field(
         False, description="each finished run scores test once; the search itself never looks at it"
     )
-    settings: dict[str, Value] = Field({}, description="fixed for every trial, by short name")
+    settings: dict[str, Value | list[str]] = Field({}, description="fixed for every trial, by short name")
     parameters: dict[str, Parameter] = Field(min_length=1)
 
     @property

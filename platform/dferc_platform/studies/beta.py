@@ -68,10 +68,6 @@ def check_grid(space: SearchSpace) -> None:
         problems.append(
             f"sampler.name = {space.sampler.name!r}: a sensitivity study runs every value, so it must be 'grid'"
         )
-    if space.mode != "max":
-        problems.append(
-            f"mode = {space.mode!r}: the scores of a sensitivity study are better when higher, so it must be 'max'"
-        )
     if len(space.parameters) != 1:
         problems.append(f"parameters are {', '.join(space.parameters)}: a sensitivity study varies one setting")
     for name, parameter in space.parameters.items():

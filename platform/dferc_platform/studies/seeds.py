@@ -11,7 +11,7 @@ from dferc.evaluation.statistics import Interval, mean_interval
 from dferc_platform.cluster import connect, interruptible
 from dferc_platform.config import RunConfig
 from dferc_platform.fit import fit
-from dferc_platform.identity import code_version
+from dferc_platform.identity import code_version, own_tags
 from dferc_platform.results import RunRow, Status, Study, read_result, read_run, read_study, write_study, write_verdict
 from dferc_platform.saved import open_corpus
 from dferc_platform.studies.conclusion import conclude
@@ -53,9 +53,9 @@ def plan_seeds(base: RunConfig, seeds: Sequence[int], results: Path, name: str |
     Raises:
         UserError: another study lies under that name.
     """
-    fingerprint = open_corpus(base.corpus).fingerprint
+    corpus = open_corpus(base.corpus)
     content = base.model_dump(mode="json", exclude={"seed", "corpus"})
-    key = hashlib.sha256(json.dumps(["train", content, fingerprint], sort_keys=True).encode()).hexdigest()[:16]
+    key = hashlib.sha256(json.dumps(["train", content, corpus.fingerprint], sort_keys=True).encode()).hexdigest()[:16]
     name = name or f"train-{base.model_name}-{Path(base.corpus).stem}-{key[:8]}"
     study = Study(
         kind="train",
@@ -63,10 +63,11 @@ def plan_seeds(base: RunConfig, seeds: Sequence[int], results: Path, name: str |
         key=key,
         model=base.model_name,
         corpus=base.corpus,
-        fingerprint=fingerprint,
+        fingerprint=corpus.fingerprint,
         space=None,
         config=base.model_dump(mode="json"),
         experiment="dferc",
+        card=corpus.card.model_dump(mode="json"),
     )
     folder = results / name
     if (folder / "study.json").is_file() and read_study(folder).key != key:
@@ -108,7 +109,7 @@ def score_intervals(rows: Sequence[RunRow]) -> dict[str, Interval]:
 def _train(
     plan: SeedPlan, config: RunConfig, tracker: Tracker, parent: str, hardware: Hardware, on_epoch: OnEpoch
 ) -> None:
-    run = tracker.run(plan.key(config), f"seed {config.seed}", config.parameters(), _tags(plan, config), parent)
+    run = tracker.run(plan.key(config), f"seed {config.seed}", config.parameters(), own_tags(config), parent)
 
     def heard(metrics: dict[str, float]) -> None:
         tracker.epoch(run, metrics)
@@ -130,19 +131,6 @@ def _train(
 
 def _status(stop: BaseException) -> Status:
     return "FAILED" if isinstance(stop, Exception) else "KILLED"
-
-
-def _tags(plan: SeedPlan, config: RunConfig) -> dict[str, str]:
-    return {
-        "model": config.model_name,
-        "corpus": Path(config.corpus).stem,
-        "fingerprint": plan.study.fingerprint,
-        "protocol": config.protocol,
-        "code": code_version(),
-        "study": plan.study.name,
-        "kind": plan.study.kind,
-        "run_key": plan.key(config),
-    }
 
 
 def _finished(folder: Path) -> bool:

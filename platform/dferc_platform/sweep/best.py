@@ -14,10 +14,9 @@ def best(rows: Sequence[RunRow], space: SearchSpace) -> RunRow:
     Raises:
         UserError: no run has finished.
     """
-    sign = 1 if space.mode == "max" else -1
 
     def score(row: RunRow) -> float:
-        return sign * row.metrics[space.metric]
+        return row.metrics[space.metric]
 
     points: dict[str, list[RunRow]] = {}
     for row in rows:

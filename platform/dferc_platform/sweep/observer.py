@@ -5,7 +5,7 @@ from typing import Any
 
 from ray import tune
 
-from dferc_platform.identity import code_version
+from dferc_platform.identity import own_tags
 from dferc_platform.results import Status, run_name, write_verdict
 from dferc_platform.sweep.job import SweepJob
 from dferc_platform.sweep.ledger import Ledger, Proposal
@@ -77,22 +77,9 @@ class Observer(NotPickled, tune.Callback):  # type: ignore[misc]
     def _track(self, proposal: Proposal) -> str:
         if proposal.number not in self._tracked:
             name = run_name(proposal.varied, proposal.key)
-            parameters, tags = proposal.config.parameters(), self._tags(proposal)
+            parameters, tags = proposal.config.parameters(), own_tags(proposal.config)
             self._tracked[proposal.number] = self._tracker.run(proposal.key, name, parameters, tags, self._parent)
         return self._tracked[proposal.number]
-
-    def _tags(self, proposal: Proposal) -> dict[str, str]:
-        study = self._job.study
-        return {
-            "model": study.model,
-            "corpus": study.corpus,
-            "fingerprint": study.fingerprint,
-            "protocol": proposal.config.protocol,
-            "code": code_version(),
-            "study": study.name,
-            "kind": study.kind,
-            "run_key": proposal.key,
-        }
 
     def _tell_progress(self) -> None:
         if self._progress is not None:

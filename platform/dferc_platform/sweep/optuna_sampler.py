@@ -15,8 +15,7 @@ class OptunaSampler:
     def __init__(self, space: SearchSpace) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space = space
-        direction = "maximize" if space.mode == "max" else "minimize"
-        self._study = optuna.create_study(direction=direction, sampler=_optuna_sampler(space))
+        self._study = optuna.create_study(direction="maximize", sampler=_optuna_sampler(space))
         self._trials: list[optuna.Trial] = []
 
     def ask(self) -> dict[str, Value] | None:

@@ -38,8 +38,7 @@ class ProgressMeter:
         """The progress now."""
         outcomes = self._ledger.outcomes
         finished = {n: o.value for n, o in outcomes.items() if o.status == "FINISHED" and o.value is not None}
-        choose = max if self._space.mode == "max" else min
-        number = choose(finished, key=finished.__getitem__, default=None)
+        number = max(finished, key=finished.__getitem__, default=None)
         return SweepProgress(
             done=len(outcomes),
             total=self._total,

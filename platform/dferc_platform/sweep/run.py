@@ -61,7 +61,8 @@ def run_sweep(
         folder: of the study; on a cluster, one that every node sees.
         tracker: where results are sent.
         resume: go on with the study in the folder. No finished trial runs again, unfinished ones go on at their last
-            epoch, failed ones are tried once more, the sampler knows all that it knew. The budget may have changed.
+            epoch, failed ones are tried once more unless they diverged, the sampler knows all that it knew. The budget
+            may have changed.
         concurrency: trials at a time; by default that of the space, or as many as the cluster has room for.
         resources: what a trial takes.
         progress: hears of every trial that starts or ends.
@@ -74,7 +75,7 @@ def run_sweep(
     check_space(space, base)
     folder = Path(folder).resolve()
     config, corpus = _common(space, base)
-    study = describe_study(folder, kind, space, config, corpus.fingerprint, tracker.experiment)
+    study = describe_study(folder, kind, space, config, corpus, tracker.experiment)
     check_folder(folder, study, resume)
     for name, value in TUNE_ENVIRONMENT.items():
         os.environ.setdefault(name, value)

@@ -18,7 +18,7 @@ def make_scheduler(space: SearchSpace, epochs: int, ended: Iterable[Path]) -> Tr
     scheduler = ResumedAsha(
         time_attr="epoch",  # Tune's own count starts anew when a trial goes on
         metric=space.metric,
-        mode=space.mode,
+        mode="max",
         grace_period=space.scheduler.grace_epochs,
         reduction_factor=space.scheduler.reduction_factor,
         max_t=max(space.scheduler.grace_epochs, epochs - 1),  # a rung at the last epoch would stop trials that are done

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from dferc.corpus import Corpus
 from dferc.errors import UserError
 from dferc_platform.config import RunConfig
 from dferc_platform.identity import code_version
@@ -17,7 +18,7 @@ SPENDING = ("description", "budget", "concurrency")
 
 
 def describe_study(
-    folder: Path, kind: str, space: SearchSpace, config: RunConfig, fingerprint: str, experiment: str
+    folder: Path, kind: str, space: SearchSpace, config: RunConfig, corpus: Corpus, experiment: str
 ) -> Study:
     """The study of a sweep; its key changes with everything that decides its numbers."""
     described = Study(
@@ -26,13 +27,14 @@ def describe_study(
         key="",
         model=config.model_name,
         corpus=config.corpus,
-        fingerprint=fingerprint,
+        fingerprint=corpus.fingerprint,
         space=space.model_dump(mode="json"),
         config=config.model_dump(mode="json"),
         experiment=experiment,
+        card=corpus.card.model_dump(mode="json"),
     )
     content = json.dumps([kind, folder.name, _parts(described), code_version()], sort_keys=True)
-    return Study(**{**asdict(described), "key": hashlib.sha256(content.encode()).hexdigest()[:16]})
+    return replace(described, key=hashlib.sha256(content.encode()).hexdigest()[:16])
 
 
 def check_folder(folder: Path, study: Study, resume: bool) -> None:

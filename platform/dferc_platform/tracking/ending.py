@@ -6,12 +6,11 @@ from dferc_platform.results import RunRow, is_run, read_result, read_run
 from dferc_platform.tracking.artifacts import digest, ended, send_run_files, send_study_files
 from dferc_platform.tracking.calls import PARENT, Calls, tagged
 from dferc_platform.tracking.curves import send_missing_lines, send_scores
-from dferc_platform.tracking.pages import comparison_page
+from dferc_platform.tracking.pages import MOST_COMPARED, comparison_page
 from dferc_platform.tracking.records import Ending, Record, finite
 
 CONTENT = "content"  # tag: digest of what was sent at the end, so that sending the same again costs nothing
 NOTE = "mlflow.note.content"  # tag: the description that MLflow shows with a run
-MOST_COMPARED = 100  # runs whose ids fit into a tag
 MLFLOW_STATUS = {"PRUNED": "FINISHED"}  # MLflow has no such status; a tag tells
 
 

@@ -4,6 +4,9 @@ import json
 from collections.abc import Sequence
 from urllib.parse import quote
 
+MOST_COMPARED = 100
+"""Runs of one comparison: their ids fit into a tag and into the address of a browser."""
+
 
 def comparison_page(experiment: str, runs: Sequence[str]) -> str:
     """The page that compares runs, from the ``#`` of its address on: beta against weighted F1 in parallel coordinates.

@@ -42,25 +42,18 @@ class Tracker:
 
     def study(self, study: Study, parameters: Mapping[str, Any]) -> str:
         """Open the parent run of a study, the same one for the same study key; its id."""
-        tags = {
-            "study": study.name,
-            "kind": study.kind,
-            "model": study.model,
-            "corpus": study.corpus,
-            "fingerprint": study.fingerprint,
-        }
         self._studies[study.key] = study
-        record = Record(study.key, STUDY_KEY, study.name, dict(parameters), tags, now())
+        record = Record(study.key, STUDY_KEY, study.name, dict(parameters), _tags(study), now())
         self._writer.put(lambda records: _open(records, study.key, record))
         return study.key
 
     def run(
         self, key: str, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str], parent: str | None
     ) -> str:
-        """Open a run as RUNNING, the same one for the same key inside the parent; its id."""
+        """Open a run as RUNNING, the same one for the same key inside the parent, with its study's tags; its id."""
         run_id = f"{parent}/{key}" if parent else key
         study = self._studies.get(parent or "")
-        inherited = {"study": study.name, "kind": study.kind} if study else {}
+        inherited = _tags(study) if study else {}
         record = Record(key, RUN_KEY, name, dict(parameters), {**inherited, **tags}, now())
 
         def change(records: dict[str, Record]) -> None:
@@ -129,6 +122,16 @@ class Tracker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _tags(study: Study) -> dict[str, str]:
+    return {
+        "study": study.name,
+        "kind": study.kind,
+        "model": study.model,
+        "corpus": study.corpus,
+        "fingerprint": study.fingerprint,
+    }
 
 
 def _open(records: dict[str, Record], run_id: str, record: Record) -> None:
