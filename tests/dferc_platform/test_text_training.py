@@ -53,7 +53,9 @@ def test_the_encoder_learns_at_its_own_rate_and_is_saved(spoken, encoder, tmp_pa
     result = train_run(config, spoken, tmp_path)
     model, _, _ = load_model(tmp_path)
     moved = [
-        n for n, v in model.text.transformer.state_dict().items() if v.dtype.is_floating_point and not v.equal(before[n])
+        n
+        for n, v in model.text.transformer.state_dict().items()
+        if v.dtype.is_floating_point and not v.equal(before[n])
     ]
     assert len(moved) > len(before) // 2
     assert model.encoders["text"].linear.in_features == 16
