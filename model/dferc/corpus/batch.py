@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dferc.corpus.lanes import Lanes
 from dferc.corpus.store import Corpus, Dialogue
 
 NO_LABEL = -1
@@ -53,6 +54,8 @@ class DialogueBatch:
     """[B, T] party of each utterance: numbers by first appearance inside the dialogue, no identities."""
     rows: Tensor
     """[B, T] row of each utterance in the corpus table, -1 at padding."""
+    lanes: Lanes
+    """The same utterances, packed for recurrent layers."""
     tokens: TokenBlocks | None = field(default=None)
 
     def to(self, device: torch.device | str) -> "DialogueBatch":
@@ -69,6 +72,11 @@ class DialogueBatch:
         batch, turns = self.mask.shape
         empty = flat.new_zeros(batch * turns, *flat.shape[1:])
         return empty.index_copy(0, self.valid, flat).reshape(batch, turns, *flat.shape[1:])
+
+    @property
+    def dialogue(self) -> Tensor:
+        """[N] which of the B dialogues each utterance belongs to."""
+        return self.valid // self.mask.shape[1]
 
 
 class Packer(Protocol):
@@ -113,6 +121,7 @@ def collate(
         labels=torch.from_numpy(labels),
         speakers=torch.from_numpy(speakers),
         rows=torch.from_numpy(rows),
+        lanes=Lanes.of([len(dialogue) for dialogue in dialogues]),
         tokens=None if packer is None else packer.pack(corpus, dialogues),
     )
 
@@ -122,6 +131,6 @@ def _moved(value: object, device: torch.device | str) -> object:
         return value.to(device, non_blocking=True)
     if isinstance(value, dict):
         return {name: _moved(item, device) for name, item in value.items()}
-    if isinstance(value, TokenBlocks):
-        return TokenBlocks(*(getattr(value, f.name).to(device, non_blocking=True) for f in fields(value)))
+    if isinstance(value, TokenBlocks | Lanes):
+        return type(value)(*(getattr(value, f.name).to(device, non_blocking=True) for f in fields(value)))
     return value

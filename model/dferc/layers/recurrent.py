@@ -1,13 +1,19 @@
-"""Bidirectional LSTM over padded dialogues, with the dropouts of AWD-LSTM (Merity et al., 2018) [code: layer.py]."""
+"""Bidirectional LSTM over dialogues, with the dropouts of AWD-LSTM (Merity et al., 2018) [code: layer.py]."""
 
 import torch
 from torch import Tensor, nn
 
+from dferc.corpus.batch import DialogueBatch
+from dferc.corpus.lanes import Lanes
+
+FORGET = -1e4
+"""What an empty place adds to the input, forget and output gates: their sigmoid is 0, so the state becomes exactly 0
+and no gradient passes."""
+
 
 class DialogueLSTM(nn.Module):
-    """Layers of BiLSTM over [B, T, D]; padding reaches no real utterance.
+    """Layers of BiLSTM over the dialogues of a batch, which share lanes without hearing each other.
 
-    Each dialogue is reversed within its own length for the backward direction: no packing, no copy to the host.
     Variational dropout: one mask a dialogue on each layer's input. DropConnect: one mask over the input columns of the
     hidden-to-hidden weights, shared by their rows and by the whole batch.
     """
@@ -20,22 +26,27 @@ class DialogueLSTM(nn.Module):
         )
         self.input_dropout = input_dropout
         self.recurrent_dropout = recurrent_dropout
+        gates = torch.tensor([FORGET, FORGET, 0.0, FORGET])  # torch's order: input, forget, cell, output
+        self.register_buffer("forget", gates.repeat_interleave(hidden).unsqueeze(1), persistent=False)
 
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        """[B, T, D], [B] -> [B, T, 2 * hidden]; zero at padding."""
-        turns = torch.arange(inputs.shape[1], device=inputs.device)
-        inside = turns < lengths.unsqueeze(1)
-        reversal = torch.where(inside, lengths.unsqueeze(1) - 1 - turns, turns)
-        outputs = inputs
+    def forward(self, utterances: Tensor, batch: DialogueBatch) -> Tensor:
+        """[N, D] -> [N, 2 * hidden]."""
+        outputs = utterances
         for layer in self.layers:
-            dropped = self._variational(outputs)
-            forward = self._direction(layer, dropped, "")
-            backward = _reversed(self._direction(layer, _reversed(dropped, reversal), "_reverse"), reversal)
-            outputs = torch.cat([forward, backward], dim=-1)
-        return outputs * inside.unsqueeze(-1)
+            inputs = self._laid_out(self._variational(outputs, batch), batch.lanes)
+            forward = self._direction(layer, inputs, "")
+            backward = self._direction(layer, inputs.flip(1), "_reverse").flip(1)
+            outputs = torch.cat([forward, backward], dim=-1).flatten(0, 1).index_select(0, batch.lanes.place)
+        return outputs
+
+    def _laid_out(self, utterances: Tensor, lanes: Lanes) -> Tensor:
+        """[N, D] -> [R, S, D + 1]: in lanes, and 1 in a last column at empty places."""
+        blank = nn.functional.pad(utterances.new_zeros(1, utterances.shape[1]), (0, 1), value=1.0)
+        return torch.cat([nn.functional.pad(utterances, (0, 1)), blank])[lanes.utterance]
 
     def _direction(self, layer: nn.Module, inputs: Tensor, suffix: str) -> Tensor:
         weights = [getattr(layer, f"{name}_l0{suffix}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+        weights[0] = torch.cat([weights[0], self.get_buffer("forget")], dim=1)
         if self.training and self.recurrent_dropout:
             columns = weights[1].new_ones(1, weights[1].shape[1])
             weights[1] = weights[1] * nn.functional.dropout(columns, self.recurrent_dropout)
@@ -43,12 +54,8 @@ class DialogueLSTM(nn.Module):
         outputs, _, _ = torch.lstm(inputs, [start, start], weights, True, 1, 0.0, self.training, False, True)
         return outputs
 
-    def _variational(self, inputs: Tensor) -> Tensor:
+    def _variational(self, utterances: Tensor, batch: DialogueBatch) -> Tensor:
         if not (self.training and self.input_dropout):
-            return inputs
-        mask = inputs.new_ones(inputs.shape[0], 1, inputs.shape[2])
-        return inputs * nn.functional.dropout(mask, self.input_dropout)
-
-
-def _reversed(inputs: Tensor, reversal: Tensor) -> Tensor:
-    return inputs.gather(1, reversal.unsqueeze(-1).expand_as(inputs))
+            return utterances
+        mask = utterances.new_ones(batch.mask.shape[0], utterances.shape[1])
+        return utterances * nn.functional.dropout(mask, self.input_dropout).index_select(0, batch.dialogue)

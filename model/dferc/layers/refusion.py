@@ -75,7 +75,7 @@ class ContextRefusion(nn.Module):
         if self.lstm is None:
             return fused, losses, seen
         gate = self._gate(fused, agreement)
-        context = self._neighbours(self.lstm(batch.padded(fused), batch.lengths), batch)
+        context = self._neighbours(batch.padded(self.lstm(fused, batch)), batch)
         gated = self.options.weight * gate.unsqueeze(-1) * context
         return torch.cat([fused, gated], dim=-1), losses, seen | {"context_gate": gate}
 

@@ -53,6 +53,9 @@ class DFERCConfig(ModelConfig):
         description="folder or name of a transformers encoder, trained end to end instead of text vectors "
         "[code: roberta-large]",
     )
+    gradient_checkpointing: bool = Field(
+        False, description="compute the text encoder's states again in the backward pass: less memory, more time"
+    )
     max_tokens: int = Field(512, ge=8, description="sub-tokens of one block of the text encoder [code]")
 
     disentangle: Literal["both", "modality", "utterance", "off"] = Field(
@@ -257,7 +260,7 @@ def text_encoder(config: DFERCConfig) -> "TextEncoder | None":
         return None
     from dferc.encoders.text import TextEncoder
 
-    return TextEncoder(config.text_encoder, config.max_tokens)
+    return TextEncoder(config.text_encoder, config.max_tokens, config.gradient_checkpointing)
 
 
 MOST_PARTIES = 10

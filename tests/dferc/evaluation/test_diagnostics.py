@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from dferc.corpus.batch import DialogueBatch
+from dferc.corpus.lanes import Lanes
 from dferc.evaluation.diagnostics import Monitor, warnings
 from dferc.evaluation.signatures import SIGNATURES
 
@@ -23,6 +24,7 @@ def batch_of(lengths: tuple[int, ...], missing_audio: bool = False) -> DialogueB
         labels=torch.where(mask, 0, -1),
         speakers=torch.zeros_like(mask, dtype=torch.long),
         rows=torch.where(mask, 0, -1),
+        lanes=Lanes.of(lengths),
     )
 
 

@@ -5,6 +5,7 @@ Other files of the same form are tried too when DFERC_GOLDEN names their folder.
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ import torch
 from safetensors import safe_open
 
 from dferc.corpus.batch import DialogueBatch
+from dferc.corpus.lanes import Lanes
+from dferc.layers.reduction import ALONE
 from dferc.models import Task, objective
 from dferc.models.df_erc import DFERC, DFERCConfig
 
@@ -84,14 +87,19 @@ class Golden:
     def make_batch(self):
         lengths = self.tensors["input.dialogue_lengths"]
         mask = torch.arange(int(lengths.max())) < lengths.unsqueeze(1)
-        empty = DialogueBatch(
-            {}, {}, mask, mask.flatten().nonzero().flatten(), lengths, mask.long(), mask.long(), mask.long()
+        bare = DialogueBatch(
+            features={},
+            present=dict.fromkeys(MODALITIES, mask),
+            mask=mask,
+            valid=mask.flatten().nonzero().flatten(),
+            lengths=lengths,
+            labels=mask.long(),
+            speakers=mask.long(),
+            rows=mask.long(),
+            lanes=Lanes.of(lengths.tolist()),
         )
-        features = {m: empty.padded(self.tensors[f"input.{m}"]) for m in MODALITIES}
-        labels = empty.padded(self.tensors["input.labels"])
-        return DialogueBatch(
-            features, dict.fromkeys(MODALITIES, mask), mask, empty.valid, lengths, labels, mask.long(), mask.long()
-        )
+        features = {m: bare.padded(self.tensors[f"input.{m}"]) for m in MODALITIES}
+        return replace(bare, features=features, labels=bare.padded(self.tensors["input.labels"]))
 
     def expected(self, name):
         return self.tensors[f"output.{name}"]
@@ -118,7 +126,7 @@ def golden(request):
 def test_every_stage(golden):
     model, batch = golden.model, golden.batch
     encoded, present = model._encode(batch)
-    features, _, _ = model.disentangle(encoded, present, __import__("dferc.layers.reduction", fromlist=["ALONE"]).ALONE)
+    features, _, _ = model.disentangle(encoded, present, ALONE)
     hidden = encoded.shape[-1]
     for i, modality in enumerate(MODALITIES):
         close(encoded[i], golden.expected(f"encoded.{modality}"))

@@ -4,6 +4,10 @@ A folder holds, from github.com/declare-lab/multimodal-deep-learning, ``{text,au
 an utterance: vector, then label), ``text_{train,test}.csv.gz`` (the same text vectors after each row's index into the
 transcripts) and ``transcripts.csv.gz`` (``video_turn``, text, speaker, label). Vectors are kept as published, on very
 different scales.
+
+Beware of its validation scores. A logistic regression reaches a weighted F1 of 98 on text and 93 on visual vectors of
+videos that it has not seen, if they are train videos, against 75 and 53 on test videos: the networks that made these
+vectors must have been trained on the labels of all train videos. Validation, cut from them, is far too easy.
 """
 
 import csv
@@ -73,7 +77,8 @@ def import_mosi(folder: Path | str) -> Corpus:
         licence="files MIT, as their repository says; the corpus itself is for research",
         split_note=(
             "train and test as published; no validation split was published, so it is the "
-            f"{VALIDATION_SHARE:.0%} of the train videos whose names have the smallest SHA-256"
+            f"{VALIDATION_SHARE:.0%} of the train videos whose names have the smallest SHA-256; text and visual "
+            "vectors know the labels of train videos, so validation is far too easy"
         ),
     )
     columns = [*_columns(parts), *(vector_array(v) for v in vectors.values())]
