@@ -6,6 +6,7 @@ TorchTrainer.
 
 import json
 import logging
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,7 +99,8 @@ class Run:
         self.learner = make_learner(model, config.training, steps, torch.device(device), across)
         self.progress = Progress()
         self.checkpoint: Path | None = None
-        self.warned: list[str] = []
+        self.fired: set[str] = set()
+        self.said: set[str] = set()
 
     def start(self) -> None:
         """Write what is to run, and go back to where it stopped."""
@@ -175,11 +177,13 @@ class Run:
         write_history(self.folder / "history.jsonl", done.history)
 
     def _warn(self, line: dict[str, float]) -> None:
-        now = warnings(line)
-        for sentence in now:
-            if sentence not in self.warned and self.across.rank == 0:
+        """Say a failure signature once, when it has fired in two epochs running: a first epoch proves little."""
+        now = {re.sub(r"-?\d+(\.\d+)?", "#", sentence): sentence for sentence in warnings(line)}
+        for kind, sentence in now.items():
+            if kind in self.fired and kind not in self.said and self.across.rank == 0:
                 logger.warning("epoch %d: %s", line["epoch"], sentence)
-        self.warned = now
+                self.said.add(kind)
+        self.fired = set(now)
         line["diagnostics/warnings"] = len(now)
 
     def _result(self, key: str, metrics: dict[str, float]) -> dict[str, Any]:
@@ -202,7 +206,7 @@ class Run:
             },
             "parameters": sum(p.numel() for p in self.learner.model.parameters()),
             "workers": self.across.workers,
-            "warnings": self.warned,
+            "warnings": warnings(done.history[-1]),
         }
 
 

@@ -183,6 +183,15 @@ def test_first_sentence_says_what_to_choose(tmp_path, make_study, make_scores, l
     assert expected in verdict(sensitivity(open_study(maker.folder)))[0]
 
 
+@pytest.mark.parametrize(("best", "said"), [(0.0, "smaller"), (0.1, None), (0.2, "larger")])
+def test_a_best_value_at_the_end_of_the_grid_is_said(tmp_path, make_study, make_scores, best, said):
+    levels = {beta: 70.0 if beta == best else 60.0 for beta in (0.0, 0.1, 0.2)}
+    maker = small_study(tmp_path / "beta", make_study, make_scores, levels)
+    sentences = " ".join(verdict(sensitivity(open_study(maker.folder))))
+    assert ("might be better still" in sentences) == (said is not None)
+    assert said is None or f"{said} ones might be better still" in sentences
+
+
 def test_what_a_seed_does_to_all_values_hides_no_difference(tmp_path, make_study, make_scores):
     maker = make_study(tmp_path / "beta", "beta")
     wander = {0.1: (0.0, 0.0, 0.0), 0.2: (0.4, 0.5, 0.6), 0.4: (-0.9, 0.3, 0.9)}

@@ -162,3 +162,12 @@ def test_the_model_that_is_loaded_is_the_model_that_was_chosen(undisturbed, corp
         torch.testing.assert_close(
             probabilities, torch.tensor(said[f"probability.{name}"].to_pylist()), rtol=1e-4, atol=1e-5
         )
+
+
+def test_a_failure_signature_is_said_once_and_only_when_it_lasts(corpus, tmp_path, caplog, monkeypatch):
+    fired = iter([["spread 0.1"], [], ["spread 0.2"], ["spread 0.3"], ["spread 0.4"], []])
+    monkeypatch.setattr(train, "warnings", lambda _: next(fired, []))
+    config = make_config(SETTINGS | {"training": SETTINGS["training"] | {"epochs": 5, "patience": 5}})
+    train_run(config, corpus, tmp_path)
+    said = [record.getMessage() for record in caplog.records if record.name == train.__name__]
+    assert said == ["epoch 4: spread 0.3"]

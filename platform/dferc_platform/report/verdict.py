@@ -79,6 +79,9 @@ def _reading(gap: Interval) -> str:
 
 def _limits(found: Sensitivity) -> list[str]:
     sentences = []
+    if len(found.levels) > 1 and found.best in (found.levels[0], found.levels[-1]):
+        beyond = "smaller" if found.best is found.levels[0] else "larger"
+        sentences.append(f"The best value is the last one tried on its side: {beyond} ones might be better still.")
     if not math.isnan(found.resolution):
         hidden = f"differences below about {found.resolution:.1f} points stay hidden"
         sentences.append(f"With {_seeds(found)}, {hidden}; more seeds would show smaller ones.")
