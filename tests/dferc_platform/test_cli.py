@@ -345,11 +345,12 @@ def test_sweep_then_its_best_with_other_seeds(results: Path, corpus: Path) -> No
     shown = dferc(*words)
     assert shown.exit_code == 0, shown.output
     assert "2 of 2 runs finished" in shown.output
-    searched, confirmed = read_runs(results / "s"), read_runs(results / "s-confirmed")
+    searched = read_runs(results / "s")
+    best = max(searched, key=lambda row: row.metrics["validation/weighted_f1"])
+    confirmed = read_runs(results / f"s-confirmed-{best.number}")
     assert not any(name.startswith("test/") for row in searched for name in row.metrics)
     assert [row.parameters["seed"] for row in confirmed] == [1, 2]
     assert all("test/weighted_f1" in row.metrics for row in confirmed)
-    best = max(searched, key=lambda row: row.metrics["validation/weighted_f1"])
     assert {row.parameters["learning_rate"] for row in confirmed} == {best.parameters["learning_rate"]}
     assert dferc(*words).exit_code == 0  # all is there: nothing runs again
     mistake(dferc(*words, "--set", "weight_decay=0.5"), "cannot be resumed")

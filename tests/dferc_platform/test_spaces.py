@@ -121,7 +121,7 @@ FLOAT = {"kind": "float", "low": 0.1, "high": 0.5}
         ({"beta": {**FLOAT, "step": -0.1}}, {}, "step = -0.1 must be above 0"),
         ({"beta": FLOAT}, {"settings": {"beta": 0.1}}, "is varied and fixed at once"),
         ({"seed": {"kind": "int", "low": 0, "high": 3}}, {}, "parameters.seed: is not for a search"),
-        ({"beta": FLOAT}, {"settings": {"seed": 3}}, "settings.seed: write seeds: [0]"),
+        ({"beta": FLOAT}, {"settings": {"seed": 3}}, "settings.seed: give a grid --seeds"),
         ({"beta": FLOAT}, {"seeds": [0, 1]}, "a sampled search runs with one seed"),
         ({"beta": FLOAT}, {"sampler": {"name": "grid"}, "budget": {}}, "a grid needs `step`"),
         ({"beta": {**FLOAT, "step": 0.1}}, {"sampler": {"name": "grid"}}, "a grid runs all its points"),

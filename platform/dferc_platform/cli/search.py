@@ -183,10 +183,12 @@ def _confirm(
     concurrency: int | None,
 ) -> None:
     from dferc_platform.studies.confirm import confirmation_space
+    from dferc_platform.sweep import best
 
     again = confirmation_space(space, rows, seeds)
     say(f"The best by validation, trained again with seeds {', '.join(map(str, seeds))}:")
-    confirmed = folder.with_name(f"{folder.name}-confirmed")
+    # Named after the trial, for a search that goes on may find another best.
+    confirmed = folder.with_name(f"{folder.name}-confirmed-{best(rows, space).number}")
     rows = search(again, base, confirmed, resources, concurrency, kind="train")
     finished = [row for row in rows if row.status == "FINISHED"]
     show_rows(finished)

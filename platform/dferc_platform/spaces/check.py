@@ -39,7 +39,7 @@ def _fixed(space: SearchSpace, config: RunConfig) -> tuple[RunConfig, list[str]]
     problems = []
     for name, value in space.settings.items():
         if name == "seed":
-            problems.append("settings.seed: write seeds: [0] beside settings instead")
+            problems.append("settings.seed: give a grid --seeds, or write seeds: [0] beside settings")
             continue
         try:
             config = with_settings(config, {name: value}, f"settings.{name}")
