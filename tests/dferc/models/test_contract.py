@@ -185,11 +185,11 @@ def test_one_step_lowers_the_loss_of_its_batch(name, corpus):
     model = build(name, corpus)
     learner = make_learner(model, TrainingConfig(learning_rate=1e-3, warmup_steps=0), 10, torch.device("cpu"))
     batch = batch_of(corpus, model)
-    before = float(objective(model.eval(), model(batch))[0])
+    before = objective(model.eval(), model(batch))[0].item()
     model.train()
     add_gradients(learner, batch)
     step(learner)
-    assert float(objective(model.eval(), model(batch))[0]) < before
+    assert objective(model.eval(), model(batch))[0].item() < before
 
 
 def test_the_config_survives_yaml(name):
