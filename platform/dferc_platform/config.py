@@ -55,15 +55,17 @@ def setting_names(model_name: str) -> dict[str, str]:
     return names | dict.fromkeys(model_named(model_name).config_type.model_fields, "model")
 
 
-def make_config(settings: Mapping[str, Any], where: str = "the config") -> RunConfig:
+def make_config(settings: Mapping[str, Any], where: str = "the config", found: Sequence[str] = ()) -> RunConfig:
     """A config from nested settings, as a YAML file holds them: ``{model_name, model: {}, training: {}, seed, ...}``.
+
+    Problems that were ``found`` before are named together with those found here.
 
     Raises:
         UserError: unknown keys or unfitting values; all of them are named.
     """
     content = dict(settings)
     model = model_named(content.get("model_name", "df_erc"))
-    problems: list[str] = []
+    problems = list(found)
     parts: dict[str, Any] = {}
     for section, kind in (("model", model.config_type), ("training", TrainingConfig)):
         try:
@@ -98,9 +100,7 @@ def with_settings(config: RunConfig, values: Mapping[str, Any], where: str = "th
             content[names[short]][short] = value
         else:
             content[short] = value
-    if unknown:
-        raise UserError.collected(where, unknown)
-    return make_config(content, where)
+    return make_config(content, where, unknown)
 
 
 def read_config(path: Path | None, overrides: Sequence[str] = ()) -> RunConfig:

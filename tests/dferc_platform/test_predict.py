@@ -1,6 +1,7 @@
 """A trained model on a dialogue in JSON: the same as on the corpus, and a sentence for every bad dialogue."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -133,10 +134,10 @@ def test_files_that_are_no_dialogue(tmp_path: Path) -> None:
 def test_the_command_prints_a_table_or_json(corpus: Corpus, run: Path, tmp_path: Path) -> None:
     path = tmp_path / "dialogue.json"
     path.write_text(json.dumps(as_json(corpus, 0)))
-    shown = CliRunner().invoke(app, ["predict", str(run), str(path)], env={"COLUMNS": "160"})
+    shown = CliRunner().invoke(app, ["predict", str(run), str(path)], env={"COLUMNS": "80"})
     assert shown.exit_code == 0, shown.output
-    assert "audio weight" in shown.output
-    assert "context gate" in shown.output
+    assert all(word in shown.output for word in ("audio", "weight", "context", "gate"))
+    assert len(re.findall(r"\b[01]\.\d\d\b", shown.output)) >= 5 * len(corpus.dialogues[0])  # nothing is cut off
     printed = CliRunner().invoke(app, ["predict", str(run), str(path), "--json"])
     turns = json.loads(printed.stdout)["utterances"]
     assert len(turns) == len(corpus.dialogues[0])

@@ -66,7 +66,7 @@ def table(predictions: "list[Prediction]") -> Table:
     made.add_column("speaker", no_wrap=True)
     made.add_column("text", ratio=1)
     made.add_column("emotion", no_wrap=True)
-    for title in ("p", *(f"{name} weight" for name in modalities), *(["context gate"] if gated else [])):
+    for title in ("p", *(f"{name}\nweight" for name in modalities), *(["context\ngate"] if gated else [])):
         made.add_column(title, justify="right", no_wrap=True)
     for p in predictions:
         gate = [f"{p.context_gate:.2f}"] if p.context_gate is not None else []
