@@ -43,7 +43,9 @@ class TrainingConfig(BaseModel):
     precision: Literal["float32", "bfloat16", "float16"] = Field(
         "float32", description="autocast type; the release uses float16 on a GPU"
     )
-    compile: bool = Field(False, description="run the model through torch.compile")
+    compile: bool = Field(
+        False, description="run the model through torch.compile: minutes at the start, so measure what it gains"
+    )
     select_on: Literal["weighted_f1", "macro_f1", "accuracy"] = Field(
         "weighted_f1", description="validation score that chooses the epoch [code]"
     )

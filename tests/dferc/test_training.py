@@ -1,5 +1,7 @@
 """Learning: N workers equal one, the same run twice is the same, what the schedule and the optimiser do."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -139,6 +141,15 @@ def test_biases_and_norms_do_not_decay(corpus):
     decays = {id(p): group["weight_decay"] for group in learner.optimiser.param_groups for p in group["params"]}
     for name, parameter in learner.model.named_parameters():
         assert (decays[id(parameter)] == 0) == ("bias" in name), name
+
+
+def test_compiling_changes_nothing(corpus, monkeypatch):
+    """Traced and differentiated ahead of time, without inductor, whose compilation takes minutes."""
+    torch.compiler.reset()
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    plain = train_epoch(learner_for(corpus, {}), corpus, 0, 1)
+    compiled = train_epoch(learner_for(corpus, {}, TRAINING.model_copy(update={"compile": True})), corpus, 0, 1)
+    assert compiled == pytest.approx(plain, rel=1e-5)
 
 
 def test_a_loss_that_is_not_finite_is_named(corpus):

@@ -49,6 +49,7 @@ def utterance_contrast(vectors: Tensor, present: Tensor, temperature: float | Te
     return _contrast(unit, present, others, present.sum(0, keepdim=True) - present, temperature, across)
 
 
+@torch.compiler.disable  # inductor gets the strides of its backward pass wrong when the number of utterances changes
 def _contrast(
     unit: Tensor,
     present: Tensor,
