@@ -67,7 +67,7 @@ def _create(calls: Calls, record: Record) -> None:
 
 
 def _adopt(calls: Calls, record: Record, found: Any) -> None:
-    """Go on with a run that an earlier session made."""
+    """Go on with a run that an earlier process made."""
     record.mlflow_id = found.info.run_id
     record.status = found.info.status
     record.known_metrics, record.known_tags = dict(found.data.metrics), dict(found.data.tags)
