@@ -234,7 +234,7 @@ def test_two_drivers_cannot_work_in_one_folder(tmp_path):
 def test_a_plan_says_what_would_run():
     plan = plan_sweep(read_space("beta_sensitivity"), make_config({}))
     assert (plan.trials, plan.epochs) == (21, 12)
-    assert plan.varies == {"beta": "0.0, 0.05, 0.1, 0.2, 0.4, 0.8", "seed": "0, 1, 2"}
+    assert plan.varies == {"beta": "0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6", "seed": "0, 1, 2"}
     assert plan.first[:2] == [{"beta": 0.0, "seed": 0}, {"beta": 0.05, "seed": 0}]
     assert plan.config.score_test
     sampled = plan_sweep(space_of(), make_config({}))
