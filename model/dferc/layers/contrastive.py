@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from dferc.layers.eager import eager
 from dferc.layers.reduction import LossTerm, Reduction
 
 MASKED = -1e9
@@ -49,7 +50,7 @@ def utterance_contrast(vectors: Tensor, present: Tensor, temperature: float | Te
     return _contrast(unit, present, others, present.sum(0, keepdim=True) - present, temperature, across)
 
 
-@torch.compiler.disable  # inductor gets the strides of its backward pass wrong when the number of utterances changes
+@eager  # inductor gets the strides of its backward pass wrong when the number of utterances changes
 def _contrast(
     unit: Tensor,
     present: Tensor,

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from dferc.corpus.batch import DialogueBatch
 from dferc.corpus.lanes import Lanes
+from dferc.layers.eager import eager
 
 FORGET = -1e4
 """What an empty place adds to the input, forget and output gates: their sigmoid is 0, so the state becomes exactly 0
@@ -29,7 +30,7 @@ class DialogueLSTM(nn.Module):
         gates = torch.tensor([FORGET, FORGET, 0.0, FORGET])  # torch's order: input, forget, cell, output
         self.register_buffer("forget", gates.repeat_interleave(hidden).unsqueeze(1), persistent=False)
 
-    @torch.compiler.disable  # the kernels of the library are what is fast here
+    @eager  # the kernels of the library are what is fast here
     def forward(self, utterances: Tensor, batch: DialogueBatch) -> Tensor:
         """[N, D] -> [N, 2 * hidden]."""
         outputs = utterances
