@@ -14,6 +14,7 @@ from torch import Tensor
 
 from dferc.corpus.store import atomic
 from dferc.training import Learner
+from dferc_platform.results import write_json
 
 WEIGHTS, OPTIMISER, STATE = "model.safetensors", "optimiser.safetensors", "state.json"
 KEPT = 2
@@ -106,12 +107,6 @@ def keep_best(weights: dict[str, Any], folder: Path, description: dict[str, Any]
     with atomic(folder / WEIGHTS) as temporary:
         save_file(_tensors(weights), temporary)
     write_json(folder / "model.json", description)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON that appears whole or not at all."""
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")
 
 
 def _tensors(state: dict[str, Any]) -> dict[str, Tensor]:

@@ -62,7 +62,7 @@ def results_folder() -> Path:
 
 def write_study(folder: Path, study: Study) -> None:
     """Write ``study.json``; it appears whole or not at all."""
-    _write_json(folder / "study.json", asdict(study))
+    write_json(folder / "study.json", asdict(study))
 
 
 def read_study(folder: Path) -> Study:
@@ -86,12 +86,12 @@ def write_verdict(
     folder: Path, status: Status, *, varied: Mapping[str, Any], number: int, error: str | None = None
 ) -> None:
     """Write how the driver saw a trial end to ``verdict.json`` in its run folder."""
-    _write_json(folder / "verdict.json", {"status": status, "varied": dict(varied), "error": error, "number": number})
+    write_json(folder / "verdict.json", {"status": status, "varied": dict(varied), "error": error, "number": number})
 
 
 def write_outcome(study_folder: Path, status: str, metrics: Mapping[str, float]) -> None:
     """Write how a study ended to ``outcome.json``, with the numbers that sum it up."""
-    _write_json(study_folder / "outcome.json", {"status": status, "metrics": dict(metrics)})
+    write_json(study_folder / "outcome.json", {"status": status, "metrics": dict(metrics)})
 
 
 def read_outcome(study_folder: Path) -> dict[str, Any]:
@@ -231,6 +231,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON that appears whole or not at all."""
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

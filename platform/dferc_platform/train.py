@@ -23,11 +23,11 @@ from dferc.evaluation.diagnostics import warnings
 from dferc.evaluation.metrics import Scores, score
 from dferc.layers.reduction import ALONE, Reduction
 from dferc.training import Evaluation, evaluate, make_learner, make_task, steps_per_epoch, train_epoch
-from dferc_platform.checkpoint import WEIGHTS, Progress, keep_best, load_newest, save_checkpoint, write_json
+from dferc_platform.checkpoint import WEIGHTS, Progress, keep_best, load_newest, save_checkpoint
 from dferc_platform.config import RunConfig, read_config
 from dferc_platform.identity import code_version
 from dferc_platform.predictions import write_predictions
-from dferc_platform.results import read_history, read_result
+from dferc_platform.results import read_history, read_result, write_json
 from dferc_platform.saved import build_model, describe_model
 
 logger = logging.getLogger(__name__)
