@@ -9,8 +9,10 @@ Columns of the Arrow table
     text      string, null = none the transcript
     features.M  fixed_size_list<float32>[width], null = modality missing, for each modality M
     truth.*   any                 what a generator knows about an utterance; never shown to a model
+    extraction.M  struct<extractor, note>  which extractor made an utterance's vector of modality M, and what it met
 """
 
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -24,6 +26,8 @@ Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 FEATURES = "features."
 TRUTH = "truth."
+EXTRACTION = "extraction."
+EXTRACTION_TYPE = pa.struct([pa.field("extractor", pa.string()), pa.field("note", pa.string())])
 CARD_KEY = b"dferc.corpus"
 
 BASE_SCHEMA = pa.schema(
@@ -38,6 +42,16 @@ BASE_SCHEMA = pa.schema(
 )
 
 
+class Scaling(BaseModel):
+    """How raw numbers became a modality's vectors: ``clip((raw - mean) / scale)``, so that others can follow."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mean: tuple[float, ...] = Field(description="of the train utterances, one a number, computed in float64")
+    scale: tuple[float, ...] = Field(description="standard deviation of the train utterances; 1 where they are equal")
+    clip: float = Field(gt=0, description="largest magnitude kept, in standard deviations")
+
+
 class Modality(BaseModel):
     """Where the vectors of one modality come from."""
 
@@ -45,6 +59,11 @@ class Modality(BaseModel):
 
     width: int = Field(gt=0, description="numbers in one vector")
     extractor: str = Field(description="what made the vectors, with its version")
+    parameters: dict[str, str | int | float | bool | None] = Field(
+        default_factory=dict, description="settings of the extractor; empty where others made the vectors"
+    )
+    weights: str | None = Field(default=None, description="SHA-256 of the extractor's weights, where it has any")
+    scaling: Scaling | None = Field(default=None, description="standardisation that was applied to raw numbers")
 
 
 class CorpusCard(BaseModel):
@@ -60,6 +79,13 @@ class CorpusCard(BaseModel):
     source: str = Field(description="where the data came from, precise enough to get it again")
     licence: str = Field(description="what the data may be used for")
     split_note: str = Field(description="how the splits were made")
+    speaker_note: str = Field(default="", description="what a speaker's name means, where it is less than a person")
+    files: dict[str, str] = Field(default_factory=dict, description="file it was made from to the SHA-256 of its bytes")
+    repairs: tuple[str, ...] = Field(default=(), description="what was mended on the way, a sentence each")
+
+    def as_json(self) -> bytes:
+        """The card as it is stored; what it leaves at its default is not in it."""
+        return self.model_dump_json(exclude_defaults=True).encode()
 
     @property
     def widths(self) -> dict[str, int]:
@@ -67,12 +93,21 @@ class CorpusCard(BaseModel):
         return {name: modality.width for name, modality in self.modalities.items()}
 
 
-def corpus_schema(card: CorpusCard, truth: dict[str, pa.DataType] | None = None) -> pa.Schema:
-    """The schema that a table of this card has, with the card in its metadata."""
+def corpus_schema(
+    card: CorpusCard, truth: dict[str, pa.DataType] | None = None, extraction: Iterable[str] = ()
+) -> pa.Schema:
+    """The schema that a table of this card has, with the card in its metadata.
+
+    Args:
+        card: what the corpus says of itself.
+        truth: what a generator knows of each utterance, and its type.
+        extraction: modalities whose rows say which extractor made them.
+    """
     fields = list(BASE_SCHEMA)
     fields += [pa.field(FEATURES + name, pa.list_(pa.float32(), width)) for name, width in card.widths.items()]
     fields += [pa.field(TRUTH + name, kind) for name, kind in (truth or {}).items()]
-    return pa.schema(fields, metadata={CARD_KEY: card.model_dump_json().encode()})
+    fields += [pa.field(EXTRACTION + name, EXTRACTION_TYPE) for name in extraction]
+    return pa.schema(fields, metadata={CARD_KEY: card.as_json()})
 
 
 def vector_array(vectors: np.ndarray, present: np.ndarray | None = None) -> pa.Array:
@@ -110,7 +145,8 @@ def validate(table: pa.Table, card: CorpusCard, where: str) -> None:
 
 def _schema_problems(table: pa.Table, card: CorpusCard) -> list[str]:
     problems = []
-    expected = corpus_schema(card)
+    recorded = [name for name in card.modalities if EXTRACTION + name in table.schema.names]
+    expected = corpus_schema(card, extraction=recorded)
     for field in expected:
         if field.name not in table.schema.names:
             problems.append(f"column {field.name} is missing")
@@ -118,7 +154,7 @@ def _schema_problems(table: pa.Table, card: CorpusCard) -> list[str]:
             problems.append(f"column {field.name} is {table.schema.field(field.name).type}, must be {field.type}")
     known = set(expected.names)
     problems += [
-        f"column {name} is unknown; extra columns must start with {TRUTH}"
+        f"column {name} is unknown; extra columns must start with {TRUTH} or be {EXTRACTION}MODALITY"
         for name in table.schema.names
         if name not in known and not name.startswith(TRUTH)
     ]

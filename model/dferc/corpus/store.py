@@ -54,7 +54,7 @@ class Corpus:
         """
         card = read_card(table, where)
         validate(table, card, where)
-        metadata = {CARD_KEY: card.model_dump_json().encode()}
+        metadata = {CARD_KEY: card.as_json()}
         ordered = table.sort_by([("dialogue", "ascending"), ("turn", "ascending")]).combine_chunks()
         return cls(ordered.replace_schema_metadata(metadata), card)
 
@@ -246,7 +246,7 @@ def _file_key(path: Path) -> str:
 
 
 def _content_hash(table: pa.Table, card: CorpusCard) -> str:
-    digest = hashlib.sha256(card.model_dump_json().encode())
+    digest = hashlib.sha256(card.as_json())
     for name in sorted(table.schema.names):
         column = table[name].combine_chunks()
         digest.update(name.encode())

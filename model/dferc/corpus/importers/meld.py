@@ -13,11 +13,10 @@ import numpy as np
 import pyarrow as pa
 
 from dferc.corpus.contract import CorpusCard, Modality, Split, corpus_schema, vector_array
+from dferc.corpus.published import MELD_LABELS
 from dferc.corpus.store import Corpus
 from dferc.errors import UserError
 
-LABELS = ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger")
-"""The order of the field's feature files."""
 PARTS: dict[str, Split] = {"train": "train", "dev": "validation", "test": "test"}
 COLUMNS = {"Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID"}
 SAME = 1e-2
@@ -38,7 +37,7 @@ def import_meld(folder: Path | str, embedding: str = "all-mpnet-base-v2") -> Cor
     vectors = _read_vectors(folder / f"{embedding}.npz", rows)
     card = CorpusCard(
         name="meld",
-        labels=LABELS,
+        labels=MELD_LABELS,
         modalities={
             "text": Modality(width=vectors.shape[1], extractor=f"{embedding}, one sentence embedding an utterance")
         },
@@ -96,8 +95,8 @@ def _read_rows(path: Path) -> Rows:
 
 def _row_problems(line: int, row: dict[str, str]) -> list[str]:
     problems = []
-    if (row["Emotion"] or "").strip() not in LABELS:
-        problems.append(f"row {line} has the emotion {row['Emotion']!r}, must be one of {', '.join(LABELS)}")
+    if (row["Emotion"] or "").strip() not in MELD_LABELS:
+        problems.append(f"row {line} has the emotion {row['Emotion']!r}, must be one of {', '.join(MELD_LABELS)}")
     if not all((row[name] or "").strip().isdecimal() for name in ("Dialogue_ID", "Utterance_ID")):
         problems.append(
             f"row {line} has the ids {row['Dialogue_ID']!r} and {row['Utterance_ID']!r}, must be whole numbers"
@@ -144,7 +143,7 @@ def _columns(rows: dict[str, Rows]) -> list[pa.Array]:
         pa.array([f"{PARTS[part]}-{int(row['Dialogue_ID']):04d}" for part, row in every]),
         pa.array([int(row["Utterance_ID"]) for _, row in every], pa.int32()),
         pa.array([repaired(row["Speaker"]).strip() for _, row in every]),
-        pa.array([LABELS.index(row["Emotion"].strip()) for _, row in every], pa.int32()),
+        pa.array([MELD_LABELS.index(row["Emotion"].strip()) for _, row in every], pa.int32()),
         pa.array([PARTS[part] for part, _ in every]),
         pa.array([repaired(row["Utterance"]) for _, row in every]),
     ]
