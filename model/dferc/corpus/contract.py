@@ -12,6 +12,8 @@ Columns of the Arrow table
     extraction.M  struct<extractor, note>  which extractor made an utterance's vector of modality M, and what it met
 """
 
+import hashlib
+import json
 from collections.abc import Iterable
 from typing import Literal
 
@@ -64,6 +66,17 @@ class Modality(BaseModel):
     )
     weights: str | None = Field(default=None, description="SHA-256 of the extractor's weights, where it has any")
     scaling: Scaling | None = Field(default=None, description="standardisation that was applied to raw numbers")
+
+    @property
+    def identity(self) -> str:
+        """The extractor with its settings and weights in one line, as every row that it made records it."""
+        settings = [f"{name}={json.dumps(value)}" for name, value in sorted(self.parameters.items())]
+        return "; ".join([self.extractor, *settings, *([f"weights sha256:{self.weights}"] if self.weights else [])])
+
+    @property
+    def key(self) -> str:
+        """Hash of all that decides what a vector's numbers mean, the standardisation included."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
 
 class CorpusCard(BaseModel):

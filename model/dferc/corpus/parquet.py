@@ -1,5 +1,7 @@
 """Vectors in Parquet: as lists of any length, for Arrow cannot read fixed-size lists with nulls from it."""
 
+from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +14,25 @@ WIDTH = b"dferc.width"
 
 def write_table(table: pa.Table, path: Path) -> None:
     """Write a table, its fixed-size lists as plain lists."""
+    write_tables([table], path)
+
+
+def write_tables(tables: Iterable[pa.Table], path: Path) -> None:
+    """Write tables of one schema into one file, one at a time; there is at least one."""
+    with ExitStack() as closing:
+        writer: pq.ParquetWriter | None = None
+        for table in map(_with_lists, tables):
+            writer = writer or closing.enter_context(pq.ParquetWriter(path, table.schema, compression="zstd"))
+            writer.write_table(table)
+
+
+def _with_lists(table: pa.Table) -> pa.Table:
     for index, field in enumerate(table.schema):
         if pa.types.is_fixed_size_list(field.type):
             column = _as_lists(table[field.name].combine_chunks())
             written = field.with_type(column.type).with_metadata({WIDTH: str(field.type.list_size)})
             table = table.set_column(index, written, column)
-    pq.write_table(table, path, compression="zstd")
+    return table
 
 
 def read_table(path: Path) -> pa.Table:

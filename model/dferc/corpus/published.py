@@ -1,6 +1,7 @@
 """What is published of the field's corpora: class names in the order of the common feature files, splits, counts.
 
-Counts of IEMOCAP and MELD are those of COSMIC's label files, read in full; a corpus is held against them by its name.
+Counts of IEMOCAP and MELD are those of COSMIC's label files, of EmoryNLP those of the CSV files in declare-lab/MELD, all
+read in full; a corpus is held against them by its name.
 """
 
 from collections.abc import Mapping
@@ -19,6 +20,13 @@ IEMOCAP_VALIDATION = (
 )  # fmt: skip
 """The dialogues that COSMIC (Ghosal et al., 2020) holds out of train; the only published validation split."""
 IEMOCAP_TEST_SESSION = "Ses05"
+
+IEMOCAP_CODES: Mapping[int | str, str] = {
+    "hap": "happy", "sad": "sad", "neu": "neutral", "ang": "angry", "exc": "excited", "fru": "frustrated",
+}  # fmt: skip
+"""What the annotations of IEMOCAP, and the files of DialogXL and DAG-ERC, call the classes."""
+DIALOGXL_DIALOGUES: Mapping[Split, int] = {"train": 100, "validation": 20, "test": 31}
+"""Dialogues of IEMOCAP in the files of DialogXL (Shen et al., 2021), which DAG-ERC uses too."""
 
 MELD_TRAIN_IDS = range(1039)
 """Of the field's feature files, which number the dialogues through; 60 does not exist."""
@@ -53,6 +61,15 @@ PUBLISHED: Mapping[str, Published] = {
             "train": (4710, 1205, 268, 683, 1743, 271, 1109),
             "validation": (470, 150, 40, 111, 163, 22, 153),
             "test": (1256, 281, 50, 208, 402, 68, 345),
+        },
+    ),
+    "emorynlp": Published(
+        labels=EMORYNLP_LABELS,
+        dialogues={"train": 659, "validation": 89, "test": 79},
+        classes={
+            "train": (1677, 785, 638, 2485, 474, 551, 941),
+            "validation": (205, 97, 82, 322, 51, 70, 127),
+            "test": (217, 86, 111, 288, 70, 96, 116),
         },
     ),
 }

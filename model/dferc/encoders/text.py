@@ -50,7 +50,10 @@ class TextPacker:
 
     def pack(self, corpus: Corpus, dialogues: Sequence[Dialogue]) -> TokenBlocks:
         """The blocks of these dialogues, each of one dialogue only; no dialogue at all gives one block without text."""
-        texts = [corpus.texts[dialogue.start : dialogue.stop] for dialogue in dialogues]
+        return self.pack_texts([corpus.texts[dialogue.start : dialogue.stop] for dialogue in dialogues])
+
+    def pack_texts(self, texts: Sequence[Sequence[str]]) -> TokenBlocks:
+        """The blocks of dialogues that are given by their transcripts."""
         self._tokenise({text for dialogue in texts for text in dialogue})
         blocks: list[list[int]] = []
         spans: list[tuple[int, int, int]] = []
@@ -108,11 +111,8 @@ class TextEncoder(nn.Module):
             UserError: it cannot be loaded, lacks weights, or cannot take blocks this long.
         """
         super().__init__()
-        tokenizer, self.transformer = _load(source)
+        tokenizer, self.transformer = load_encoder(source, max_tokens)
         self._packer = TextPacker(tokenizer, max_tokens)
-        room = _positions(self.transformer)
-        if room is not None and max_tokens > room:
-            raise UserError(f"max_tokens = {max_tokens} is more than the {room} positions that {source!r} has")
         if gradient_checkpointing:
             self.transformer.activation_checkpointing_enable()
 
@@ -132,8 +132,12 @@ class TextEncoder(nn.Module):
         return 0.5 * (flat.index_select(0, blocks.first) + flat.index_select(0, blocks.last))
 
 
-def _load(source: str) -> tuple[Any, Any]:
-    """Tokenizer and model, without a pooling layer: nothing would ever train it."""
+def load_encoder(source: str, max_tokens: int) -> tuple[Any, Any]:
+    """Tokenizer and model of the transformers library, without a pooling layer: nothing would ever train it.
+
+    Raises:
+        UserError: it cannot be loaded, lacks weights, or cannot take this many sub-tokens at once.
+    """
     try:
         model, report = AutoModel.from_pretrained(
             source, trust_remote_code=False, use_safetensors=True, dtype=torch.float32, output_loading_info=True
@@ -153,6 +157,9 @@ def _load(source: str) -> tuple[Any, Any]:
         )
     if getattr(model, "pooler", None) is not None:
         model.pooler = None
+    room = _positions(model)
+    if room is not None and max_tokens > room:
+        raise UserError(f"max_tokens = {max_tokens} is more than the {room} positions that {source!r} has")
     return tokenizer, model
 
 

@@ -63,7 +63,10 @@ def test_accepts_a_table_that_keeps_the_contract():
             "column features.text is fixed_size_list<item: float>[4], must be fixed_size_list<item: float>[3]",
         ),
         ({"speaker": None}, "column speaker is missing"),
-        ({"mood": pa.array([1] * ROWS)}, "column mood is unknown; extra columns must start with truth. or be extraction.MODALITY"),
+        (
+            {"mood": pa.array([1] * ROWS)},
+            "column mood is unknown; extra columns must start with truth. or be extraction.MODALITY",
+        ),
         ({"turn": pa.array([0, 1] * 3, pa.int64())}, "column turn is int64, must be int32"),
         (
             {"features.text": vector_array(vectors_with(np.nan))},

@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from dferc.corpus import SPLITS
 from dferc.corpus.importers import import_meld, import_mosi
-from dferc.corpus.importers.meld import repaired
+from dferc.corpus.tables import repaired
 from dferc.errors import UserError
 
 MELD_COLUMNS = ["Sr No.", "Utterance", "Speaker", "Emotion", "Sentiment", "Dialogue_ID", "Utterance_ID"]
@@ -88,7 +88,7 @@ def test_meld_names_all_bad_rows(meld):
     write_meld(meld, "train", rows)
     message = meld_refusal(meld)
     assert "row 2 has the emotion 'glee', must be one of neutral, surprise" in message
-    assert "row 3 has the ids 'x' and '1', must be whole numbers" in message
+    assert "row 3 has Dialogue_ID 'x', must be a whole number" in message
 
 
 def test_meld_refuses_missing_columns(meld):

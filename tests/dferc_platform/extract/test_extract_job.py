@@ -1,0 +1,78 @@
+"""The pipeline: every dialogue once, poison survived, nothing finished done again."""
+
+import os
+from functools import partial
+
+import numpy as np
+import pytest
+
+from dferc.corpus import CorpusCard, Modality
+from dferc.corpus.recordings import RecordedUtterance, Recordings
+from dferc.encoders.extractor import Extracted
+from dferc.errors import UserError
+from dferc_platform.extract import ExtractionJob, Stage
+from dferc_platform.extract.parts import load_part
+
+pytestmark = pytest.mark.cluster
+DIALOGUES, TURNS = 8, 3
+
+
+def recordings():
+    card = CorpusCard(name="s", labels=("a", "b"), modalities={}, source="s", licence="l", split_note="n")
+    return Recordings(
+        card,
+        tuple(
+            RecordedUtterance(f"d{d}", turn, "A", "train", None, f"{d} {turn}")
+            for d in range(DIALOGUES)
+            for turn in range(TURNS)
+        ),
+    )
+
+
+def stage(calls, poison=None):
+    """An extractor that notes every call in a folder and dies on one dialogue; defined here, so that it is shipped."""
+
+    class Noting:
+        def described(self):
+            return Modality(width=2, extractor="noting 1")
+
+        def extract(self, dialogue):
+            name = dialogue[0].dialogue
+            (calls / f"{name}-{len(list(calls.glob(name + '-*')))}").touch()
+            if name == poison:
+                os._exit(3)
+            vectors = np.array([[float(part) for part in u.text.split()] for u in dialogue], np.float32)
+            return Extracted(vectors, np.ones(len(dialogue), bool), ("",) * len(dialogue))
+
+    def build(device):
+        assert device == "cpu"
+        return Noting()
+
+    return Stage("text", build, neural=True)
+
+
+def test_extracts_every_dialogue_once_and_survives_poison(ray_cluster, tmp_path):
+    calls = tmp_path / "calls"
+    calls.mkdir()
+    seen = []
+    job = partial(ExtractionJob, recordings(), tmp_path / "parts", workers=2)
+    parts = job((stage(calls, poison="d5"),)).run(seen.append)["text"]
+    dialogues = recordings().dialogues()
+    for number, (name, dialogue) in enumerate(dialogues.items()):
+        found = load_part(parts.path(dialogue))
+        if name == "d5":
+            assert not found.present.any()
+            assert found.notes[0].startswith("given up: the process ended 2 times")
+        else:
+            assert found.vectors.tolist() == [[number, turn] for turn in range(TURNS)]
+    assert len(list(calls.iterdir())) == DIALOGUES + 1  # the poisoned one was tried twice
+    assert [p.done for p in seen] == list(range(DIALOGUES + 1))
+    assert (seen[-1].utterances, seen[-1].present) == (DIALOGUES * TURNS, (DIALOGUES - 1) * TURNS)
+    assert not list(tmp_path.rglob("*.tried-*"))
+
+    parts.path(dialogues["d2"]).unlink()
+    job((stage(calls),)).run(seen.append)
+    assert len(list(calls.iterdir())) == DIALOGUES + 2
+    assert (calls / "d2-1").exists()
+    with pytest.raises(UserError, match="vectors of text would come from 'noting 1', must come from 'noting 2'"):
+        job((stage(calls),)).run(seen.append, {"text": "noting 2"})
