@@ -32,8 +32,8 @@ LAYERS = {
     ],
     "dferc_platform": [
         {"checkpoint", "cluster", "config", "results"},
-        {"identity", "jobs", "predictions", "saved", "spaces", "tracking"},
-        {"fit", "predict", "train"},
+        {"fetch", "identity", "jobs", "predictions", "saved", "spaces", "tracking"},
+        {"extract", "fit", "predict", "train"},
         {"sweep"},
         {"report"},
         {"studies"},

@@ -36,6 +36,7 @@ class Study:
     config: dict[str, Any]  # nested base config
     experiment: str
     card: dict[str, Any] = field(default_factory=dict)  # of the corpus: source, licence, how it was split
+    counts: dict[str, Any] = field(default_factory=dict)  # of the corpus: dialogues, utterances, classes by split
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def job_of(space, folder: Path):
 
 def corpus_with(fingerprint):
     card = CorpusCard(name="c", labels=["joy", "anger"], modalities={}, source="s", licence="l", split_note="n")
-    return SimpleNamespace(fingerprint=fingerprint, card=card)
+    return SimpleNamespace(fingerprint=fingerprint, card=card, split=lambda name: ())
 
 
 def ledger_of(space, folder: Path):

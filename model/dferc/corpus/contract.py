@@ -15,7 +15,7 @@ Columns of the Arrow table
 import hashlib
 import json
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -99,6 +99,11 @@ class CorpusCard(BaseModel):
     def as_json(self) -> bytes:
         """The card as it is stored; what it leaves at its default is not in it."""
         return self.model_dump_json(exclude_defaults=True).encode()
+
+    def in_brief(self) -> dict[str, Any]:
+        """The card as a JSON value without the thousands of numbers of its standardisations."""
+        bulk = {name: {"scaling": {"mean", "scale"}} for name in self.modalities}
+        return self.model_dump(mode="json", exclude={"modalities": bulk})
 
     @property
     def widths(self) -> dict[str, int]:

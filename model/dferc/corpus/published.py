@@ -1,7 +1,7 @@
 """What is published of the field's corpora: class names in the order of the common feature files, splits, counts.
 
-Counts of IEMOCAP and MELD are those of COSMIC's label files, of EmoryNLP those of the CSV files in declare-lab/MELD, all
-read in full; a corpus is held against them by its name.
+Counts of IEMOCAP and MELD are those of COSMIC's label files, of EmoryNLP those of the CSV files in declare-lab/MELD,
+all read in full. A corpus is held against them by its name.
 """
 
 from collections.abc import Mapping

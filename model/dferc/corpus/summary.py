@@ -1,10 +1,12 @@
 """What is in a corpus, in numbers."""
 
+from typing import Any
+
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from dferc.corpus.contract import SPLITS, CorpusCard, Split
-from dferc.corpus.findings import findings
+from dferc.corpus.doctor import examine
 from dferc.corpus.store import Corpus
 
 
@@ -57,8 +59,14 @@ def describe(corpus: Corpus) -> Summary:
         speakers=len(set(corpus.speakers)),
         truth=corpus.truth_names,
         splits={name: _summary(corpus, name) for name in SPLITS if corpus.split(name)},
-        warnings=findings(corpus),
+        warnings=tuple(check.sentence for check in examine(corpus, quick=True).of("warning", "wrong")),
     )
+
+
+def counts(corpus: Corpus) -> dict[str, dict[str, Any]]:
+    """Dialogues, utterances and classes of each split, as studies note them."""
+    splits = {name: _summary(corpus, name) for name in SPLITS if corpus.split(name)}
+    return {name: split.model_dump(include={"dialogues", "utterances", "classes"}) for name, split in splits.items()}
 
 
 def _summary(corpus: Corpus, split: Split) -> SplitSummary:

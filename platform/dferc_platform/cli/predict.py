@@ -1,7 +1,8 @@
-"""``dferc predict``: the emotions of a dialogue, and why the model thinks so."""
+"""``dferc predict``: the emotions of dialogues, and why the model thinks so."""
 
 import json
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dferc.errors import UserError
-from dferc_platform.cli.report import study_folder
+from dferc_platform.cli.report import say, study_folder
 
 if TYPE_CHECKING:
     from dferc_platform.predict import Prediction
@@ -22,26 +23,50 @@ MLFLOW_RUN = "runs:/"
 
 def predict(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Run folder, or an MLflow run as runs:/ID.")],
-    dialogue: Annotated[Path, typer.Argument(metavar="DIALOGUE.json", help="The dialogue, in the form shown below.")],
+    dialogues: Annotated[
+        Path, typer.Argument(metavar="DIALOGUE.json|CORPUS", help="A dialogue in the form shown below, or a corpus.")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all probabilities.")] = False,
 ) -> None:
-    """Predict the emotions of a dialogue, with the fusion weight of each modality and the gate on the context.
+    """Predict the emotions of dialogues, with the fusion weight of each modality and the gate on the context.
 
     Example: dferc predict results/beta-sensitivity/runs/3f0a dialogue.json
 
     The dialogue: {"utterances": [{"speaker": "A", "text": "Great.", "features": {"text": [0.1, 0.7], "audio": null}}]}
     with the features that the model was trained on, and null where an utterance lacks a modality.
+
+    A corpus of recordings is made with `dferc data extract ... --like` the corpus that the model was trained on.
     """
-    from dferc_platform.predict import model_needs, read_dialogue
-    from dferc_platform.predict import predict as label
+    folder = run_folder(model)
+    one = dialogues.suffix == ".json"
+    found = _dialogue(folder, dialogues) if one else list(_corpus(folder, dialogues))
+    if as_json:
+        listed = [{"dialogue": name, "utterances": [asdict(p) for p in said]} for name, said in found]
+        typer.echo(json.dumps({"utterances": listed[0]["utterances"]} if one else {"dialogues": listed}, indent=1))
+        return
+    for name, said in found:
+        if not one:
+            say(f"\n{name}")
+        Console().print(table(said))
+
+
+def _dialogue(folder: Path, file: Path) -> "list[tuple[str, list[Prediction]]]":
+    from dferc_platform.predict import model_needs, predict, read_dialogue
     from dferc_platform.saved import load_model
 
-    trained, _, task = load_model(run_folder(model))
-    predictions = label(trained, task, read_dialogue(dialogue, model_needs(trained, task)))
-    if as_json:
-        typer.echo(json.dumps({"utterances": [asdict(p) for p in predictions]}, indent=1))
-    else:
-        Console().print(table(predictions))
+    trained, _, task = load_model(folder)
+    return [(file.stem, predict(trained, task, read_dialogue(file, model_needs(trained, task))))]
+
+
+def _corpus(folder: Path, file: Path) -> "Iterator[tuple[str, list[Prediction]]]":
+    from dferc.corpus import Corpus
+    from dferc_platform.predict import model_needs, predict_corpus
+    from dferc_platform.saved import load_model, refuse_other_vectors
+
+    trained, _, task = load_model(folder)
+    corpus = Corpus.open(file)
+    refuse_other_vectors(folder, corpus, model_needs(trained, task).widths)
+    return predict_corpus(trained, task, corpus)
 
 
 def run_folder(named: str) -> Path:

@@ -1,5 +1,6 @@
 """Live progress on a terminal; elsewhere a line an event, as a log wants it."""
 
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -10,6 +11,7 @@ from dferc_platform.cli.durations import duration
 from dferc_platform.cli.report import say
 
 if TYPE_CHECKING:
+    from dferc_platform.extract import Progress as ExtractionProgress
     from dferc_platform.sweep import SweepProgress
 
 
@@ -18,7 +20,7 @@ class Bars:
 
     def __init__(self) -> None:
         console = Console()
-        self._live = console.is_terminal
+        self.live = console.is_terminal
         self._tasks: dict[str, TaskID] = {}
         self._said: dict[str, int] = {}
         self._progress = Progress(
@@ -28,7 +30,7 @@ class Bars:
             TextColumn("{task.fields[state]}", markup=False),
             TimeElapsedColumn(),
             console=console,
-            disable=not self._live,
+            disable=not self.live,
         )
 
     def __enter__(self) -> Self:
@@ -42,7 +44,7 @@ class Bars:
 
     def move(self, name: str, done: int, total: int | None, state: str) -> None:
         """Show that so many of all are done, and how it stands."""
-        if self._live:
+        if self.live:
             if name not in self._tasks:
                 self._tasks[name] = self._progress.add_task(name, total=total, state=state)
             self._progress.update(self._tasks[name], completed=done, state=state)
@@ -77,3 +79,23 @@ class SweepBar(Bars):
         if progress.seconds_left is not None:
             parts.append(f"about {duration(progress.seconds_left)} left")
         self.move(self._name, progress.done, progress.total, ", ".join(parts))
+
+
+class ExtractionBars(Bars):
+    """A bar a modality; it counts dialogues."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._begun: dict[str, tuple[float, int]] = {}
+
+    def show(self, progress: "ExtractionProgress") -> None:
+        """A dialogue is finished; a log gets no more than a line for every twentieth part."""
+        if not self.live and progress.done % max(progress.total // 20, 1) and progress.done != progress.total:
+            return
+        begun, earlier = self._begun.setdefault(progress.name, (time.monotonic(), progress.done))
+        extracted = progress.done - earlier
+        state = f"{progress.utterances} utterances, {progress.present} with a vector"
+        if extracted and progress.done < progress.total:
+            left = (time.monotonic() - begun) / extracted * (progress.total - progress.done)
+            state += f", about {duration(left)} left"
+        self.move(progress.name, progress.done, progress.total, state)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dferc.corpus.summary import counts
 from dferc.errors import UserError
 from dferc.evaluation.statistics import Interval, mean_interval
 from dferc_platform.cluster import connect, interruptible
@@ -67,7 +68,8 @@ def plan_seeds(base: RunConfig, seeds: Sequence[int], results: Path, name: str |
         space=None,
         config=base.model_dump(mode="json"),
         experiment="dferc",
-        card=corpus.card.model_dump(mode="json"),
+        card=corpus.card.in_brief(),
+        counts=counts(corpus),
     )
     folder = results / name
     if (folder / "study.json").is_file() and read_study(folder).key != key:

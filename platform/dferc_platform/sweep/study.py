@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dferc.corpus import Corpus
+from dferc.corpus.summary import counts
 from dferc.errors import UserError
 from dferc_platform.config import RunConfig
 from dferc_platform.identity import code_version
@@ -31,7 +32,8 @@ def describe_study(
         space=space.model_dump(mode="json"),
         config=config.model_dump(mode="json"),
         experiment=experiment,
-        card=corpus.card.model_dump(mode="json"),
+        card=corpus.card.in_brief(),
+        counts=counts(corpus),
     )
     content = json.dumps([kind, folder.name, _parts(described), code_version()], sort_keys=True)
     return replace(described, key=hashlib.sha256(content.encode()).hexdigest()[:16])

@@ -1,11 +1,11 @@
 """MLflow's calls, in pieces that it accepts."""
 
-import json
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from itertools import islice
-from pathlib import Path
 from typing import Any, TypeVar
 
+from dferc_platform.tracking.datasets import CorpusDataset
 from dferc_platform.tracking.records import Point, texts
 from dferc_platform.tracking.store import Connection, import_mlflow
 
@@ -60,12 +60,9 @@ class Calls:
         for some in _chunks(labels, MAX_TAGS):
             self.client.log_batch(mlflow_id, tags=some)
 
-    def log_dataset(self, mlflow_id: str, corpus: str, fingerprint: str) -> None:
-        """Note the corpus as the run's dataset; nothing of its content is read."""
-        source = texts({"uri": corpus}, MAX_TAG_LENGTH)
-        dataset = self._entities.Dataset(
-            name=Path(source["uri"]).stem, digest=fingerprint[:12], source_type="local", source=json.dumps(source)
-        )
+    def log_dataset(self, mlflow_id: str, corpus: CorpusDataset) -> None:
+        """Note the corpus as the run's dataset; a repeated call changes nothing."""
+        dataset = self._entities.Dataset(source_type="local", **asdict(corpus))
         context = self._entities.InputTag("mlflow.data.context", "training")
         self.client.log_inputs(mlflow_id, datasets=[self._entities.DatasetInput(dataset, [context])])
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dferc_platform.results import validation_scores
+from dferc_platform.results import Study, validation_scores
 from dferc_platform.tracking.store import without_secrets
 
 RUN_KEY, STUDY_KEY = "run_key", "study_key"  # tags that identify a run inside its study, and a study
@@ -64,6 +64,7 @@ class Record:
     parameters: dict[str, Any]
     tags: dict[str, str]
     opened: int  # milliseconds since 1970
+    study: Study | None = None  # that it is, or is part of
     parent: "Record | None" = None
     mlflow_id: str = ""  # until MLflow has it
     must_open: bool = True

@@ -5,6 +5,7 @@ from typing import Any
 from dferc_platform.tracking.artifacts import started
 from dferc_platform.tracking.calls import PARENT, Calls, tagged
 from dferc_platform.tracking.curves import send_lines
+from dferc_platform.tracking.datasets import corpus_dataset
 from dferc_platform.tracking.ending import end
 from dferc_platform.tracking.records import PROGRESS, Record
 
@@ -47,7 +48,8 @@ def _open(calls: Calls, record: Record) -> None:
         _adopt(calls, record, found)
     calls.log_parameters(record.mlflow_id, record.parameters, found.data.params if found else {})
     if {"corpus", "fingerprint"} <= record.tags.keys():
-        calls.log_dataset(record.mlflow_id, record.tags["corpus"], record.tags["fingerprint"])
+        dataset = corpus_dataset(record.tags["corpus"], record.tags["fingerprint"], record.study)
+        calls.log_dataset(record.mlflow_id, dataset)
 
 
 def _find(calls: Calls, record: Record) -> Any | None:

@@ -43,7 +43,7 @@ class Tracker:
     def study(self, study: Study, parameters: Mapping[str, Any]) -> str:
         """Open the parent run of a study, the same one for the same study key; its id."""
         self._studies[study.key] = study
-        record = Record(study.key, STUDY_KEY, study.name, dict(parameters), _tags(study), now())
+        record = Record(study.key, STUDY_KEY, study.name, dict(parameters), _tags(study), now(), study)
         self._writer.put(lambda records: _open(records, study.key, record))
         return study.key
 
@@ -54,7 +54,7 @@ class Tracker:
         run_id = f"{parent}/{key}" if parent else key
         study = self._studies.get(parent or "")
         inherited = _tags(study) if study else {}
-        record = Record(key, RUN_KEY, name, dict(parameters), {**inherited, **tags}, now())
+        record = Record(key, RUN_KEY, name, dict(parameters), {**inherited, **tags}, now(), study)
 
         def change(records: dict[str, Record]) -> None:
             record.parent = records.get(parent or "")

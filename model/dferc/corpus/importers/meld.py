@@ -14,6 +14,7 @@ from dferc.corpus.contract import CorpusCard, Modality, corpus_schema, vector_ar
 from dferc.corpus.meld_csv import LICENCE, PARTS, SOURCE, SPLIT_NOTE, MeldRow, csv_name, read_part
 from dferc.corpus.published import MELD_LABELS
 from dferc.corpus.store import Corpus
+from dferc.corpus.tables import sha256
 from dferc.errors import UserError
 
 SAME = 1e-2
@@ -42,14 +43,18 @@ def import_meld(folder: Path | str, embedding: str = "all-mpnet-base-v2") -> Cor
         source=SOURCE,
         licence=LICENCE,
         split_note=SPLIT_NOTE,
+        files={name: sha256(folder / name) for name in _files(embedding)},
     )
     columns = [*_columns(rows), vector_array(vectors)]
     return Corpus.from_table(pa.Table.from_arrays(columns, schema=corpus_schema(card)), f"MELD in {folder}")
 
 
+def _files(embedding: str) -> list[str]:
+    return [*map(csv_name, PARTS), f"{embedding}.npz"]
+
+
 def _refuse_absent(folder: Path, embedding: str) -> None:
-    needed = [*(csv_name(part) for part in PARTS), f"{embedding}.npz"]
-    absent = [name for name in needed if not (folder / name).is_file()]
+    absent = [name for name in _files(embedding) if not (folder / name).is_file()]
     if absent:
         found = ", ".join(sorted(p.stem for p in folder.glob("*.npz"))) or "none"
         raise UserError(

@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from dferc.corpus.contract import CorpusCard, Modality, Split, corpus_schema, vector_array
 from dferc.corpus.store import Corpus
+from dferc.corpus.tables import sha256
 from dferc.errors import UserError
 
 LABELS = ("negative", "positive")
@@ -32,6 +33,11 @@ EXTRACTORS = {
     "visual": "3D convolutional network",
 }
 PARTS: tuple[Split, ...] = ("train", "test")
+NEEDED = (
+    *(f"{file}_{part}0.csv.gz" for file in FILES.values() for part in PARTS),
+    *(f"text_{part}.csv.gz" for part in PARTS),
+    "transcripts.csv.gz",
+)
 VALIDATION_SHARE = 0.17
 """Of the train videos; frozen, so that results stay comparable."""
 
@@ -80,15 +86,14 @@ def import_mosi(folder: Path | str) -> Corpus:
             f"{VALIDATION_SHARE:.0%} of the train videos whose names have the smallest SHA-256; text and visual "
             "vectors know the labels of train videos, so validation is far too easy"
         ),
+        files={name: sha256(folder / name) for name in NEEDED},
     )
     columns = [*_columns(parts), *(vector_array(v) for v in vectors.values())]
     return Corpus.from_table(pa.Table.from_arrays(columns, schema=corpus_schema(card)), f"MOSI in {folder}")
 
 
 def _refuse_absent(folder: Path) -> None:
-    numbered = [f"{file}_{part}0.csv.gz" for file in FILES.values() for part in PARTS]
-    needed = [*numbered, *(f"text_{part}.csv.gz" for part in PARTS), "transcripts.csv.gz"]
-    absent = [name for name in needed if not (folder / name).is_file()]
+    absent = [name for name in NEEDED if not (folder / name).is_file()]
     if absent:
         raise UserError(f"{folder} lacks {', '.join(absent)}, which an import of MOSI needs")
 
