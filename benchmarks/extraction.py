@@ -24,8 +24,9 @@ from common import show
 
 from dferc.corpus import CorpusCard
 from dferc.corpus.recordings import Clip, RecordedUtterance, Recordings
-from dferc_platform.extract import Progress, extract_corpus
 from dferc_platform.extract.config import ExtractionConfig
+from dferc_platform.extract.corpus import extract_corpus
+from dferc_platform.extract.job import Progress
 
 UTTERANCES = 10
 """Of a dialogue."""

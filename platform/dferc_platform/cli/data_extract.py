@@ -137,7 +137,7 @@ def _extract(
     workers: int | None,
 ) -> None:
     from dferc_platform.cli.progress import ExtractionBars
-    from dferc_platform.extract import extract_corpus
+    from dferc_platform.extract.corpus import extract_corpus
 
     with ExtractionBars() as bars:
         card = extract_corpus(recordings, config, target, bars.show, workers=workers, like=model)

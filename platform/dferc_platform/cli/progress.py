@@ -11,7 +11,7 @@ from dferc_platform.cli.durations import duration
 from dferc_platform.cli.report import say
 
 if TYPE_CHECKING:
-    from dferc_platform.extract import Progress as ExtractionProgress
+    from dferc_platform.extract.job import Progress as ExtractionProgress
     from dferc_platform.sweep import SweepProgress
 
 

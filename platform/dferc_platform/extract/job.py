@@ -1,10 +1,11 @@
-"""Extraction as a Ray Data pipeline: one modality after the other, dialogues streaming to a pool of workers.
+"""Extraction as a Ray Data pipeline: dialogues stream through a pool of workers, one modality after the other.
 
 Only transcripts and file names travel to the workers and only counts travel back; vectors go from a worker to a file.
 So memory does not grow with the corpus, and a stopped extraction goes on with the dialogues that have no file.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,10 +43,19 @@ class Progress:
     done: int
     """Dialogues, those of earlier starts included."""
     total: int
-    utterances: int
+    utterances: int = 0
     """Extracted since this start."""
-    present: int
+    present: int = 0
     """Of these, the ones that have a vector."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A dialogue that has no vectors of a modality yet."""
+
+    stage: Stage
+    dialogue: list[RecordedUtterance]
+    part: Path
 
 
 class ExtractionJob:
@@ -58,7 +68,7 @@ class ExtractionJob:
             recordings: the conversations.
             folder: where finished dialogues are kept; every machine of the cluster must see it.
             stages: what is extracted, one after the other.
-            workers: of one stage; by default as many as the cluster has GPUs or CPUs for.
+            workers: by default as many as the cluster has CPUs, or GPUs for networks.
         """
         self._dialogues = recordings.dialogues()
         self._folder = folder.resolve()
@@ -77,65 +87,28 @@ class ExtractionJob:
         Raises:
             UserError: an extractor cannot be built, or is another than expected.
         """
-        with connect(), messages_to(self._folder / "ray.log"):
-            described = _describe(self._stages)
+        with messages_to(self._folder / "messages.log"):
+            described = {stage.name: stage.build("cpu").described() for stage in self._stages}
             _refuse_others(described, expected or {})
-            made = {stage.name: Parts(self._folder, stage.name, described[stage.name]) for stage in self._stages}
-            for stage in self._stages:
-                self._stage(stage, made[stage.name], on_progress)
-        return made
+            parts = {name: Parts(self._folder, name, modality) for name, modality in described.items()}
+            waiting = [w for stage in self._stages for w in self._waiting(stage, parts[stage.name])]
+            progress = {stage.name: self._at_start(stage, waiting) for stage in self._stages}
+            for at_start in progress.values():
+                on_progress(at_start)
+            for counts in _extracted(waiting, self._workers):
+                progress[counts["modality"]] = _further(progress[counts["modality"]], counts)
+                on_progress(progress[counts["modality"]])
+        return parts
 
-    def _stage(self, stage: Stage, parts: Parts, on_progress: Callable[[Progress], None]) -> None:
-        waiting = {name: path for name, path in self._paths(parts) if not path.is_file()}
+    def _waiting(self, stage: Stage, parts: Parts) -> Iterator[Waiting]:
+        for dialogue in self._dialogues.values():
+            part = parts.path(dialogue)
+            if not part.is_file():
+                yield Waiting(stage, dialogue, part)
+
+    def _at_start(self, stage: Stage, waiting: Sequence[Waiting]) -> Progress:
         total = len(self._dialogues)
-        done, utterances, present = total - len(waiting), 0, 0
-        on_progress(Progress(stage.name, done, total, utterances, present))
-        for counts in self._stream(stage, waiting) if waiting else ():
-            done += len(counts["dialogue"])
-            utterances += int(counts["utterances"].sum())
-            present += int(counts["present"].sum())
-            on_progress(Progress(stage.name, done, total, utterances, present))
-
-    def _paths(self, parts: Parts) -> Iterator[tuple[str, Path]]:
-        for name, dialogue in self._dialogues.items():
-            yield name, parts.path(dialogue)
-
-    def _stream(self, stage: Stage, waiting: Mapping[str, Path]) -> Iterator[dict[str, Any]]:
-        import pyarrow as pa
-        import ray
-
-        gpus = int(ray.cluster_resources().get("GPU", 0)) if stage.neural else 0
-        cpus = int(ray.cluster_resources().get("CPU", 1))
-        workers = min(self._workers or gpus or cpus, len(waiting))
-        rows = pa.table(
-            {
-                "dialogue": list(waiting),
-                "utterances": [_as_json(self._dialogues[name]) for name in waiting],
-                "part": [str(path) for path in waiting.values()],
-            }
-        )
-        counts = ray.data.from_arrow(rows, override_num_blocks=min(BLOCKS, len(waiting))).map_batches(
-            Worker,
-            fn_constructor_kwargs={"build": partial(stage.build, "cuda" if gpus else "cpu"), "run": new_run()},
-            batch_size=1,
-            concurrency=workers,
-            num_cpus=1,
-            num_gpus=1 if gpus else 0,
-        )
-        yield from counts.iter_batches(batch_size=None, prefetch_batches=0)
-
-
-def _describe(stages: tuple[Stage, ...]) -> dict[str, Modality]:
-    """What each extractor says of itself; asked in a worker, so that no model stays in this process."""
-    import ray
-
-    ask = ray.remote(num_cpus=1, max_retries=0)(_description)
-    asked = {stage.name: ask.remote(stage.build) for stage in stages}
-    return {name: ray.get(answer) for name, answer in asked.items()}
-
-
-def _description(build: Callable[[str], Extractor]) -> Modality:
-    return build("cpu").described()
+        return Progress(stage.name, total - sum(w.stage == stage for w in waiting), total)
 
 
 def _refuse_others(described: Mapping[str, Modality], expected: Mapping[str, str]) -> None:
@@ -148,5 +121,51 @@ def _refuse_others(described: Mapping[str, Modality], expected: Mapping[str, str
         raise UserError.collected("the extraction", problems)
 
 
-def _as_json(dialogue: list[RecordedUtterance]) -> str:
-    return DIALOGUE.dump_json(dialogue).decode()
+def _further(progress: Progress, counts: Mapping[str, Any]) -> Progress:
+    return Progress(
+        progress.name,
+        progress.done + 1,
+        progress.total,
+        progress.utterances + int(counts["utterances"]),
+        progress.present + int(counts["present"]),
+    )
+
+
+def _extracted(waiting: Sequence[Waiting], workers: int | None) -> Iterator[dict[str, Any]]:
+    """Counts of one dialogue after the other: networks on GPUs where there are any, all the rest on CPUs."""
+    if not waiting:
+        return
+    with connect():
+        import ray
+
+        ray.data.DataContext.get_current().enable_progress_bars = False  # ours are shown instead
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        gpus = int(ray.cluster_resources().get("GPU", 0))
+        cpus = int(ray.cluster_resources().get("CPU", 1))
+        on_gpu = [w for w in waiting if gpus and w.stage.neural]
+        on_cpu = [w for w in waiting if not (gpus and w.stage.neural)]
+        for some, device, room in ((on_gpu, "cuda", gpus), (on_cpu, "cpu", cpus)):
+            if some:
+                yield from _stream(some, device, min(workers or room, len(some)))
+
+
+def _stream(waiting: Sequence[Waiting], device: str, workers: int) -> Iterator[dict[str, Any]]:
+    import pyarrow as pa
+    import ray
+
+    rows = pa.table(
+        {
+            "modality": [w.stage.name for w in waiting],
+            "utterances": [DIALOGUE.dump_json(w.dialogue).decode() for w in waiting],
+            "part": [str(w.part) for w in waiting],
+        }
+    )
+    builders = {w.stage.name: partial(w.stage.build, device) for w in waiting}
+    counts = ray.data.from_arrow(rows, override_num_blocks=min(BLOCKS, len(waiting))).map(
+        Worker,
+        fn_constructor_kwargs={"builders": builders, "run": new_run()},
+        concurrency=workers,
+        num_cpus=1,
+        num_gpus=1 if device == "cuda" else 0,
+    )
+    yield from counts.iter_rows()

@@ -1,6 +1,5 @@
-"""Ray's own messages go to a file while dialogues stream: its native part prints to stderr whatever Python says."""
+"""Messages of libraries go to a file while dialogues stream: native code prints to stderr whatever Python says."""
 
-import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -11,10 +10,6 @@ from pathlib import Path
 @contextmanager
 def messages_to(log: Path) -> Iterator[None]:
     """Append what this process and its libraries write to stderr to a file, until the block ends."""
-    import ray.data
-
-    ray.data.DataContext.get_current().enable_progress_bars = False  # ours are shown instead
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
     log.parent.mkdir(parents=True, exist_ok=True)
     sys.stderr.flush()
     terminal = os.dup(2)

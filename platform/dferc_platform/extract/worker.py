@@ -1,9 +1,10 @@
-"""What a Ray Data worker does: builds its extractor once, then makes and keeps vectors, dialogue by dialogue."""
+"""What a Ray Data worker does: builds an extractor, then makes and keeps vectors, dialogue by dialogue."""
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -19,49 +20,53 @@ ATTEMPTS = 2
 
 
 class Worker:
-    """Extracts one modality; between calls it holds no dialogue."""
+    """Extracts one modality after the other; between calls it holds no dialogue."""
 
-    def __init__(self, build: Callable[[], Extractor], run: str) -> None:
-        """Build the extractor.
+    def __init__(self, builders: Mapping[str, Callable[[], Extractor]], run: str) -> None:
+        """Build nothing yet.
 
         Args:
-            build: makes it, with its weights.
+            builders: modality to what makes its extractor, with its weights.
             run: name of this start of the extraction; attempts of earlier starts, which a user stopped, do not count.
         """
-        self._extractor = build()
-        self._width = self._extractor.described().width
+        self._builders = builders
         self._run = run
+        self._modality = ""
+        self._extractor: Extractor | None = None
 
-    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Extract and keep some dialogues; hands on only what progress needs, so vectors never fill Ray's memory."""
-        done = [self._dialogue(*row) for row in zip(batch["utterances"], batch["part"], strict=True)]
-        utterances, present, seconds = zip(*done, strict=True)
-        return {
-            "dialogue": batch["dialogue"],
-            "utterances": np.array(utterances),
-            "present": np.array(present),
-            "seconds": np.array(seconds),
-        }
-
-    def _dialogue(self, utterances: str, part: str) -> tuple[int, int, float]:
-        dialogue, path = DIALOGUE.validate_json(utterances), Path(part)
-        started = time.perf_counter()
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Extract and keep one dialogue; hands on only counts, so that vectors never fill Ray's memory."""
+        dialogue, path = DIALOGUE.validate_json(row["utterances"]), Path(row["part"])
         tried = path.with_suffix(f".tried-{self._run}")
         earlier = int(tried.read_text(encoding="ascii")) if tried.is_file() else 0
+        extractor = self._extractor_of(row["modality"])
         if earlier >= ATTEMPTS:
-            extracted = self._given_up(dialogue)
+            extracted = _given_up(dialogue, extractor.described().width)
         else:
             with atomic(tried) as temporary:
                 temporary.write_text(str(earlier + 1), encoding="ascii")
-            extracted = self._extractor.extract(dialogue)
+            extracted = extractor.extract(dialogue)
         save_part(extracted, path)
         tried.unlink(missing_ok=True)
-        return len(dialogue), int(extracted.present.sum()), time.perf_counter() - started
+        return {
+            "modality": row["modality"],
+            "utterances": len(dialogue),
+            "present": int(extracted.present.sum()),
+        }
 
-    def _given_up(self, dialogue: Sequence[RecordedUtterance]) -> Extracted:
-        note = f"given up: the process ended {ATTEMPTS} times on a recording of this dialogue"
-        nothing = np.zeros((len(dialogue), self._width), np.float32)
-        return Extracted(nothing, np.zeros(len(dialogue), bool), (note,) * len(dialogue))
+    def _extractor_of(self, modality: str) -> Extractor:
+        """Rows come sorted by modality, so one extractor at a time is enough."""
+        if self._extractor is None or modality != self._modality:
+            self._extractor = None  # frees the last one before the next is built
+            self._extractor = self._builders[modality]()
+            self._modality = modality
+        return self._extractor
+
+
+def _given_up(dialogue: Sequence[RecordedUtterance], width: int) -> Extracted:
+    note = f"given up: the process ended {ATTEMPTS} times on a recording of this dialogue"
+    nothing = np.zeros((len(dialogue), width), np.float32)
+    return Extracted(nothing, np.zeros(len(dialogue), bool), (note,) * len(dialogue))
 
 
 def new_run() -> str:

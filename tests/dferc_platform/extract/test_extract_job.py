@@ -10,7 +10,7 @@ from dferc.corpus import CorpusCard, Modality
 from dferc.corpus.recordings import RecordedUtterance, Recordings
 from dferc.encoders.extractor import Extracted
 from dferc.errors import UserError
-from dferc_platform.extract import ExtractionJob, Stage
+from dferc_platform.extract.job import ExtractionJob, Stage
 from dferc_platform.extract.parts import load_part
 
 pytestmark = pytest.mark.cluster

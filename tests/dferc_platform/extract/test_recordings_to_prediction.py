@@ -83,6 +83,8 @@ def test_recordings_become_predictions(ray_cluster, face_videos, minilm, tmp_pat
         *sources,
         "--audio",
         "eGeMAPSv02",
+        "--workers",
+        "1",
         "--out",
         str(corpus_file),
     ]
@@ -110,7 +112,8 @@ def test_recordings_become_predictions(ray_cluster, face_videos, minilm, tmp_pat
 
     write_table(tmp_path / "new", face_videos, labelled=False)
     new = tmp_path / "new.parquet"
-    dferc("data", "extract", "own", tmp_path / "new", "--like", corpus_file, *sources, "--out", new)
+    followed = ["--like", corpus_file, *sources, "--workers", 1]
+    dferc("data", "extract", "own", tmp_path / "new", *followed, "--out", new)
     for name in corpus.card.modalities:  # the same recordings, extracted and standardised alike
         assert np.array_equal(Corpus.open(new).features(name), corpus.features(name))
     said = json.loads(dferc("predict", tmp_path / "run", new, "--json"))["dialogues"]
