@@ -36,16 +36,19 @@ def extract(
     text: Annotated[
         str | None,
         typer.Option(
-            metavar="ENCODER|none", help="Transformer for transcripts: a hub name or a folder. [roberta-large]"
+            metavar="ENCODER|none",
+            help="Transformer for transcripts: a hub name or a folder; roberta-large by default.",
         ),
     ] = None,
     audio: Annotated[
         str | None,
-        typer.Option(metavar="IS10|IS09|ComParE_2016|eGeMAPSv02|none", help="openSMILE features of the sound. [IS10]"),
+        typer.Option(
+            metavar="IS10|IS09|ComParE_2016|eGeMAPSv02|none", help="openSMILE features of the sound; IS10 by default."
+        ),
     ] = None,
     visual: Annotated[
         str | None,
-        typer.Option(metavar="FILE|none", help="Weights of the DenseNet for faces; without them no visual. [none]"),
+        typer.Option(metavar="FILE|none", help="Weights of the DenseNet for faces; without them, no visual."),
     ] = None,
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="YAML with all settings, a section a modality.")
@@ -73,7 +76,7 @@ def extract(
     Example: dferc data extract meld MELD.Raw/ --text roberta-large --audio IS10 --out corpora/meld-raw.parquet
 
     Finished dialogues are kept beside the corpus, in FILE.parts: a stopped extraction goes on when the command is given
-    again. Sound and faces need the extra `raw` (pip install "dferc[raw]"); openSMILE may not be used commercially.
+    again. Sound and faces need the extra `raw` (pip install "dferc\\[raw]"); openSMILE may not be used commercially.
     """
     target = out or Path("corpora") / f"{layout.value}.parquet"
     options = {"text": text, "audio": audio, "visual": visual}
@@ -148,24 +151,17 @@ def _extract(
 
 
 def _say_plan(recordings: "Recordings", config: "ExtractionConfig", target: Path) -> None:
-    from dferc_platform.extract.config import SECTIONS
+    from dferc_platform.extract.corpus import plan
 
-    seconds = sum(clip.stop - (clip.start or 0.0) for u in recordings.utterances if (clip := u.audio) and clip.stop)
     size = f"{len(recordings.utterances)} utterances in {len(recordings.dialogues())} dialogues"
     say(f"Would read {recordings.card.name}: {size}")
-    counted = {
-        "text": sum(bool(u.text) for u in recordings.utterances),
-        "audio": sum(u.audio is not None for u in recordings.utterances),
-        "visual": sum(u.video is not None for u in recordings.utterances),
-    }
-    for name in SECTIONS:
-        section = getattr(config, name)
-        settings = "left out" if section is None else ", ".join(f"{k}={v}" for k, v in section.model_dump().items())
-        say(f"  {name}: {counted[name]} utterances have it; {settings}")
-    if seconds:
-        say(f"Of those whose length is known, there are {duration(seconds)} of sound")
     for repair in recordings.card.repairs:
         say(f"Note: {repair}")
+    for cost in plan(recordings, config, target).estimate():
+        settings = ", ".join(f"{name}={value}" for name, value in getattr(config, cost.name).model_dump().items())
+        say(f"{cost.name}: {settings}")
+        left = f"{duration(cost.utterances * cost.seconds)} on one CPU, less on more" if cost.utterances else "nothing"
+        say(f"  {cost.done} of {cost.total} dialogues are done; the rest: about {left}")
     say(f"It would be written to {target}, and its finished dialogues kept in {target}.parts")
 
 

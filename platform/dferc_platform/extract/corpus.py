@@ -35,12 +35,18 @@ def extract_corpus(
         UserError: a library or weights are missing, nothing could be extracted, or the file cannot be written.
     """
     followed = {} if like is None else like.modalities
-    job = ExtractionJob(recordings, target.with_name(f"{target.name}.parts"), config.stages(), workers)
-    parts = job.run(on_progress, {name: modality.identity for name, modality in followed.items()})
+    parts = plan(recordings, config, target, workers).run(
+        on_progress, {name: modality.identity for name, modality in followed.items()}
+    )
     rules: dict[str, Scaling | float | None] = dict.fromkeys(config.standardise, config.clip)
     rules |= {name: modality.scaling for name, modality in followed.items()}
     made = {name: Made(of.made_by, _loader(of), rules.get(name)) for name, of in parts.items()}
     return write_corpus(recordings, made, target)
+
+
+def plan(recordings: Recordings, config: ExtractionConfig, target: Path, workers: int | None = None) -> ExtractionJob:
+    """What is to be done for a corpus file, beside which its finished dialogues are kept."""
+    return ExtractionJob(recordings, target.with_name(f"{target.name}.parts"), config.stages(), workers)
 
 
 def _loader(parts: Parts) -> Callable[[list[RecordedUtterance]], Extracted]:

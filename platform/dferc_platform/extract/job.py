@@ -5,6 +5,8 @@ So memory does not grow with the corpus, and a stopped extraction goes on with t
 """
 
 import logging
+import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -58,6 +60,20 @@ class Waiting:
     part: Path
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What is left of a modality, and what it takes on one CPU of this machine."""
+
+    name: str
+    done: int
+    """Dialogues."""
+    total: int
+    utterances: int
+    """Of the dialogues that are not done."""
+    seconds: float
+    """For an utterance, measured on one dialogue; 0 where nothing is left."""
+
+
 class ExtractionJob:
     """Vectors of recordings, for as many modalities as there are stages."""
 
@@ -99,6 +115,28 @@ class ExtractionJob:
                 progress[counts["modality"]] = _further(progress[counts["modality"]], counts)
                 on_progress(progress[counts["modality"]])
         return parts
+
+    def estimate(self) -> list[Cost]:
+        """Extract one dialogue of middling length of each modality, keep nothing, and say what all would take.
+
+        Raises:
+            UserError: an extractor cannot be built.
+        """
+        with messages_to(Path(os.devnull)):
+            return [self._cost(stage) for stage in self._stages]
+
+    def _cost(self, stage: Stage) -> Cost:
+        extractor = stage.build("cpu")
+        parts = Parts(self._folder, stage.name, extractor.described())
+        left = sorted((w.dialogue for w in self._waiting(stage, parts)), key=len)
+        seconds = 0.0
+        if left:
+            middling = left[len(left) // 2]
+            started = time.perf_counter()
+            extractor.extract(middling)
+            seconds = (time.perf_counter() - started) / len(middling)
+        total = len(self._dialogues)
+        return Cost(stage.name, total - len(left), total, sum(map(len, left)), seconds)
 
     def _waiting(self, stage: Stage, parts: Parts) -> Iterator[Waiting]:
         for dialogue in self._dialogues.values():

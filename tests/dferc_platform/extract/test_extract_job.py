@@ -13,7 +13,6 @@ from dferc.errors import UserError
 from dferc_platform.extract.job import ExtractionJob, Stage
 from dferc_platform.extract.parts import load_part
 
-pytestmark = pytest.mark.cluster
 DIALOGUES, TURNS = 8, 3
 
 
@@ -51,6 +50,17 @@ def stage(calls, poison=None):
     return Stage("text", build, neural=True)
 
 
+def test_an_estimate_extracts_one_dialogue_and_keeps_nothing(tmp_path):
+    calls = tmp_path / "calls"
+    calls.mkdir()
+    cost = ExtractionJob(recordings(), tmp_path / "parts", (stage(calls),), None).estimate()[0]
+    assert (cost.name, cost.done, cost.total, cost.utterances) == ("text", 0, DIALOGUES, DIALOGUES * TURNS)
+    assert cost.seconds > 0
+    assert len(list(calls.iterdir())) == 1
+    assert not (tmp_path / "parts").exists()
+
+
+@pytest.mark.cluster
 def test_extracts_every_dialogue_once_and_survives_poison(ray_cluster, tmp_path):
     calls = tmp_path / "calls"
     calls.mkdir()
