@@ -103,12 +103,24 @@ def with_settings(config: RunConfig, values: Mapping[str, Any], where: str = "th
     return make_config(content, where, unknown)
 
 
-def read_config(path: Path | None, overrides: Sequence[str] = ()) -> RunConfig:
-    """A config from a YAML file (or the defaults) and ``name=value`` pairs, whose values are read as YAML."""
-    content: Any = {}
-    if path is not None:
-        content = read_yaml(path)
-    config = make_config(content, str(path or "the defaults"))
+def read_config(
+    path: Path | None, overrides: Sequence[str] = (), model: str | None = None, recipe: str | None = None
+) -> RunConfig:
+    """A config from a YAML file (or the defaults) and ``name=value`` pairs, whose values are read as YAML.
+
+    Args:
+        path: file of settings; None for the defaults.
+        overrides: what outranks everything else.
+        model: name of a model; None is the file's, or DF-ERC.
+        recipe: corpus whose published settings are taken where the file says nothing.
+
+    Raises:
+        UserError: something unknown or unfitting; all of it.
+    """
+    content: Any = {} if path is None else read_yaml(path)
+    if model is not None and content.setdefault("model_name", model) != model:
+        raise UserError(f"{path} is for the model {content['model_name']}, and --model says {model}: leave one out")
+    config = make_config(_with_recipe(content, recipe), str(path or "the defaults"))
     values = {}
     for pair in overrides:
         name, equals, value = pair.partition("=")
@@ -119,6 +131,20 @@ def read_config(path: Path | None, overrides: Sequence[str] = ()) -> RunConfig:
         except yaml.YAMLError:
             raise UserError(f"--set {pair}: the value is not YAML; lists are written [text, audio]") from None
     return with_settings(config, values, "--set")
+
+
+def _with_recipe(content: dict[str, Any], recipe: str | None) -> dict[str, Any]:
+    """Settings of a file laid over those that were published for a corpus."""
+    if recipe is None:
+        return content
+    model = model_named(content.get("model_name", "df_erc"))
+    if recipe not in model.recipes:
+        has = ", ".join(model.recipes) or "none"
+        raise UserError(f"{model.name} has no published settings for {recipe!r}; it has them for: {has}")
+    laid: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+    for name, value in model.recipes[recipe].items():
+        laid["training" if name in TrainingConfig.model_fields else "model"][name] = value
+    return content | {section: laid[section] | dict(content.get(section) or {}) for section in SECTIONS}
 
 
 def named_settings(path: Path) -> list[str]:

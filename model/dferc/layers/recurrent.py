@@ -19,8 +19,31 @@ class DialogueLSTM(nn.Module):
     hidden-to-hidden weights, shared by their rows and by the whole batch.
     """
 
-    def __init__(self, width: int, hidden: int, layers: int, input_dropout: float, recurrent_dropout: float) -> None:
+    def __init__(
+        self,
+        width: int,
+        hidden: int,
+        layers: int,
+        input_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        layer_dropout: float = 0.0,
+        over_padding: bool = False,
+    ) -> None:
+        """Make the layers.
+
+        Args:
+            width: of an utterance's vector.
+            hidden: of each direction.
+            layers: how many.
+            input_dropout: variational dropout on each layer's input.
+            recurrent_dropout: DropConnect on the hidden-to-hidden weights.
+            layer_dropout: plain dropout between layers, as ``nn.LSTM`` has it.
+            over_padding: run over the padding behind a dialogue's end too, as many releases do: the backward direction
+                then starts in zeros, and a dialogue's states depend on how long the others of its batch are.
+        """
         super().__init__()
+        self.layer_dropout = layer_dropout
+        self.over_padding = over_padding
         self.layers = nn.ModuleList(
             nn.LSTM(width if i == 0 else 2 * hidden, hidden, batch_first=True, bidirectional=True)
             for i in range(layers)
@@ -33,13 +56,26 @@ class DialogueLSTM(nn.Module):
     @eager  # the kernels of the library are what is fast here
     def forward(self, utterances: Tensor, batch: DialogueBatch) -> Tensor:
         """[N, D] -> [N, 2 * hidden]."""
+        if self.over_padding:
+            return self._over_padding(utterances, batch)
         outputs = utterances
-        for layer in self.layers:
+        for number, layer in enumerate(self.layers):
+            outputs = self._between(outputs, number)
             inputs = self._laid_out(self._variational(outputs, batch), batch.lanes)
             forward = self._direction(layer, inputs, "")
             backward = self._direction(layer, inputs.flip(1), "_reverse").flip(1)
             outputs = torch.cat([forward, backward], dim=-1).flatten(0, 1).index_select(0, batch.lanes.place)
         return outputs
+
+    def _over_padding(self, utterances: Tensor, batch: DialogueBatch) -> Tensor:
+        padded = batch.padded(utterances)
+        for number, layer in enumerate(self.layers):
+            padded = layer(self._between(padded, number))[0]
+        return batch.flat(padded)
+
+    def _between(self, outputs: Tensor, layer: int) -> Tensor:
+        """The input of a layer: the outputs of the one before it, with dropout."""
+        return nn.functional.dropout(outputs, self.layer_dropout, self.training and layer > 0)
 
     def _laid_out(self, utterances: Tensor, lanes: Lanes) -> Tensor:
         """[N, D] -> [R, S, D + 1]: in lanes, and 1 in a last column at empty places."""

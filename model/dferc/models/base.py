@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -55,6 +55,10 @@ class Model(nn.Module):
     citation: ClassVar[str]
     """Authors, title, venue, identifier."""
     config_type: ClassVar[type[ModelConfig]]
+    recipes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Corpus to the settings that were published for it, of model and training, by their short names."""
+    small: ClassVar[Mapping[str, Any]]
+    """Settings that make it small: for tests, and for trying a study before it is run in earnest."""
     modalities: tuple[str, ...]
     """Names of the modalities in use, in the order in which they are stacked."""
 

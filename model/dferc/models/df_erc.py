@@ -16,7 +16,8 @@ member, weighs nothing in the fusion and forms no pair. With fewer than two moda
 context counts in full.
 """
 
-from typing import TYPE_CHECKING, ClassVar, Literal, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import torch
 from pydantic import Field, model_validator
@@ -134,6 +135,7 @@ class DFERC(Model):
         "Modality and Context in Conversational Multimodal Emotion Recognition. ACM Multimedia 2023. arXiv:2308.04502"
     )
     config_type: ClassVar[type[ModelConfig]] = DFERCConfig
+    small: ClassVar[Mapping[str, Any]] = {"hidden": 8, "align": 6}
     class_weight: Tensor
 
     def __init__(self, config: ModelConfig, task: Task) -> None:

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="YAML file of settings; the published ones by default.")
 ]
+ModelName = Annotated[
+    str | None, typer.Option("--model", metavar="NAME", help="Model to train; df_erc by default. See docs/models.")
+]
+Recipe = Annotated[
+    str | None,
+    typer.Option("--recipe", metavar="CORPUS", help="Take the settings published for this corpus."),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
@@ -49,12 +56,17 @@ EXPERIMENT = "dferc"
 
 
 def base_config(
-    config: Path | None, settings: list[str] | None, corpus: str | None, epochs: int | None = None
+    config: Path | None,
+    settings: list[str] | None,
+    corpus: str | None,
+    epochs: int | None = None,
+    model: str | None = None,
+    recipe: str | None = None,
 ) -> "RunConfig":
     """The config that a file, ``--set`` and the short options describe together; the corpus as an absolute path."""
     from dferc_platform.config import read_config, with_settings
 
-    made = read_config(config, settings or ())
+    made = read_config(config, settings or (), model, recipe)
     chosen: dict[str, Any] = {"corpus": absolute_corpus(corpus or made.corpus)}
     if epochs is not None:
         chosen["epochs"] = epochs

@@ -11,6 +11,8 @@ from dferc_platform.cli.options import (
     CorpusName,
     DryRun,
     Epochs,
+    ModelName,
+    Recipe,
     Settings,
     StudyName,
     base_config,
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 
 def train(
+    model: ModelName = None,
+    recipe: Recipe = None,
     config: ConfigFile = None,
     settings: Settings = None,
     corpus: CorpusName = None,
@@ -46,7 +50,7 @@ def train(
     from dferc_platform.results import results_folder
     from dferc_platform.studies.seeds import plan_seeds
 
-    base = base_config(config, settings, corpus, epochs)
+    base = base_config(config, settings, corpus, epochs, model, recipe)
     plan = plan_seeds(base, read_seeds(seeds) if seeds else [base.seed], results_folder(), name)
     if dry_run:
         _say_plan(plan, base)

@@ -12,22 +12,18 @@ from dferc.models import models, objective
 from dferc.training import TrainingConfig, make_learner, make_task, step
 from dferc.training import backward as add_gradients
 
-QUICK = {"df_erc": {"hidden": 8, "align": 6}}
-"""Small sizes for each model; a registered model without a row fails here."""
-
 SLOW_DATA = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(params=sorted(models()))
 def name(request):
-    assert request.param in QUICK, f"add a row of small sizes for {request.param}"
     return request.param
 
 
 def build(name, corpus, **changes):
     torch.manual_seed(0)
     model_type = models()[name]
-    return model_type(model_type.config_type(**QUICK[name] | changes), make_task(corpus))
+    return model_type(model_type.config_type(**model_type.small | changes), make_task(corpus))
 
 
 def batch_of(corpus, model, dialogues=None):
@@ -195,10 +191,18 @@ def test_one_step_lowers_the_loss_of_its_batch(name, corpus):
 def test_the_config_survives_yaml(name):
     import yaml
 
-    config = models()[name].config_type(**QUICK[name])
+    config = models()[name].config_type(**models()[name].small)
     assert models()[name].config_type(**yaml.safe_load(yaml.safe_dump(config.model_dump(mode="json")))) == config
 
 
 def test_every_setting_says_where_its_default_comes_from(name):
     for setting, info in models()[name].config_type.model_fields.items():
         assert info.description, setting
+
+
+def test_published_settings_are_settings(name):
+    for corpus, recipe in models()[name].recipes.items():
+        known = set(models()[name].config_type.model_fields) | set(TrainingConfig.model_fields)
+        assert set(recipe) <= known, corpus
+        models()[name].config_type(**{k: v for k, v in recipe.items() if k not in TrainingConfig.model_fields})
+        TrainingConfig(**{k: v for k, v in recipe.items() if k in TrainingConfig.model_fields})
