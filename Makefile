@@ -18,8 +18,9 @@ help:
 demo: .venv/installed
 	$(BIN)/dferc study beta
 
+# Two at a time: the tests that start a cluster, which mostly wait, and all others.
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -19,6 +19,13 @@ from dferc_platform.cluster import connect, prepare_environment
 prepare_environment()  # before any test module imports Ray, which reads it then and never again
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests run side by side, those that start a cluster or a server stay together and share it."""
+    for item in items:
+        if item.get_closest_marker("cluster"):
+            item.add_marker(pytest.mark.xdist_group("cluster"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Caches and results go to a temporary folder; no server or cluster of the user's is touched."""

@@ -119,7 +119,7 @@ def read_config(
     """
     content: Any = {} if path is None else read_yaml(path)
     if model is not None and content.setdefault("model_name", model) != model:
-        raise UserError(f"{path} is for the model {content['model_name']}, and --model says {model}: leave one out")
+        raise UserError(f"{path} holds settings of {content['model_name']}, but {model} is asked for")
     config = make_config(_with_recipe(content, recipe), str(path or "the defaults"))
     values = {}
     for pair in overrides:

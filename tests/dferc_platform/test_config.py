@@ -71,3 +71,18 @@ def test_the_key_follows_what_decides_the_numbers_and_nothing_else():
         config.key("corpus", "newer"),
     ]
     assert len({key, *others}) == 5
+
+
+def test_published_settings_are_taken_and_the_file_outranks_them(tmp_path):
+    assert read_config(None, model="bc_lstm", recipe="meld").training.batch_dialogues == 32
+    (tmp_path / "c.yaml").write_text("model_name: bc_lstm\ntraining: {batch_dialogues: 4}\n")
+    config = read_config(tmp_path / "c.yaml", ["hidden=7"], recipe="meld")
+    assert (config.training.batch_dialogues, config.training.learning_rate, config.model.hidden) == (4, 1e-4, 7)
+
+
+def test_unknown_recipes_and_conflicting_models_are_refused(tmp_path):
+    with pytest.raises(UserError, match="bc_lstm has no published settings for 'mosi'; it has them for: iemocap, meld"):
+        read_config(None, model="bc_lstm", recipe="mosi")
+    (tmp_path / "c.yaml").write_text("model_name: df_erc\n")
+    with pytest.raises(UserError, match="holds settings of df_erc, but bc_lstm is asked for"):
+        read_config(tmp_path / "c.yaml", model="bc_lstm")

@@ -31,6 +31,14 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Difference(Interval):
+    """A difference with its interval, and how surprising it would be if there were none."""
+
+    p: float
+    """Two-sided: how often resampling turns the sign round, times two."""
+
+
+@dataclass(frozen=True)
 class FlatRegion:
     """The values of a hyperparameter between which the choice hardly matters."""
 
@@ -97,16 +105,17 @@ def bootstrap_difference(
     resamples: int = RESAMPLES,
     confidence: float = 0.95,
     seed: int = 0,
-) -> Interval:
-    """How much better run A is than run B on the same utterances, in points of ``metric``: paired bootstrap.
+) -> Difference:
+    """How much better A is than B on the same utterances, in points of ``metric``: paired bootstrap.
 
     Whole dialogues are drawn, with replacement: the utterances of a dialogue are not independent. A metric depends on
     the confusion matrix alone and a resample's matrix is the sum of its dialogues', so all resamples are one product.
+    A and B may each be several seeds of one model, whose metric is then their mean; the interval speaks of these seeds.
 
     Args:
         labels: [N] true classes; utterances with -1 are left out.
-        predicted_a: [N] classes that run A predicts.
-        predicted_b: [N] classes that run B predicts.
+        predicted_a: [N] classes that A predicts, or [S, N] of its seeds.
+        predicted_b: [N] classes that B predicts, or [S, N] of its seeds.
         dialogues: [N] id of each utterance's dialogue.
         metric: weighted_f1, macro_f1 or accuracy.
         resamples: number of bootstrap resamples.
@@ -122,21 +131,35 @@ def bootstrap_difference(
             f"none of the {len(labels)} utterances to compare has a label: compare runs on a split that has labels"
         )
     names, dialogue = np.unique(dialogues[known], return_inverse=True)
-    truth, sides = labels[known], (predicted_a[known], predicted_b[known])
-    names, dialogue = np.unique(dialogues[known], return_inverse=True)
-    classes = int(np.max([truth, *sides])) + 1
-    per_dialogue = [_confusions(truth, predicted, dialogue, classes) for predicted in sides]
+    truth, sides = labels[known], [np.atleast_2d(side)[:, known] for side in (predicted_a, predicted_b)]
+    classes = 1 + max(int(values.max()) for values in (truth, *sides))
+    per_dialogue = [[_confusions(truth, run, dialogue, classes) for run in side] for side in sides]
 
     def difference(drawn: np.ndarray) -> np.ndarray:
-        """Metric of A minus metric of B [R], where ``drawn`` [R, G] says how often each of G dialogues is drawn."""
-        of_a, of_b = (overall(np.tensordot(drawn, confusions, axes=1))[metric] for confusions in per_dialogue)
+        """Mean metric of A minus that of B [R], where ``drawn`` [R, G] says how often each of G dialogues is drawn."""
+        of_a, of_b = (
+            np.mean([overall(np.tensordot(drawn, confusions, axes=1))[metric] for confusions in runs], axis=0)
+            for runs in per_dialogue
+        )
         gain: np.ndarray = of_a - of_b
         return gain
 
     random = np.random.default_rng(seed)
     drawn = random.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
-    low, high = np.quantile(difference(drawn.astype(float)), [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(float(difference(np.ones((1, len(names))))[0]), float(low), float(high))
+    gains = difference(drawn.astype(float))
+    low, high = np.quantile(gains, [(1 - confidence) / 2, (1 + confidence) / 2])
+    turned = 1 + min(int((gains <= 0).sum()), int((gains >= 0).sum()))  # itself counts: p is never 0
+    p = min(1.0, 2 * turned / (1 + resamples))
+    return Difference(float(difference(np.ones((1, len(names))))[0]), float(low), float(high), p)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p values of several comparisons, raised so that the chance of any false alarm stays bounded (Holm, 1979)."""
+    order = np.argsort(p_values, kind="stable")
+    steps = np.asarray(p_values, dtype=float)[order] * np.arange(len(order), 0, -1)
+    adjusted = np.empty(len(order))
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(steps))
+    return [float(p) for p in adjusted]
 
 
 def _confusions(labels: np.ndarray, predicted: np.ndarray, dialogue: np.ndarray, classes: int) -> np.ndarray:

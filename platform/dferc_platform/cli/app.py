@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dferc_platform.cli import data, jobs, predict, report, search, serve, study, training
+from dferc_platform.cli import compare, data, jobs, predict, report, search, serve, study, training
 from dferc_platform.cli.errors import ExplainingGroup
 
 HELP = """Train and compare models of emotion recognition in conversation: on this machine, or on a Ray cluster.
@@ -60,6 +60,7 @@ def settings(
 
 app.command("train", rich_help_panel=STUDIES)(training.train)
 app.command("sweep", rich_help_panel=STUDIES)(search.sweep)
+app.command("compare", rich_help_panel=STUDIES)(compare.compare)
 app.add_typer(study.app, name="study", rich_help_panel=STUDIES)
 app.add_typer(data.app, name="data", rich_help_panel=DATA)
 app.command("predict", rich_help_panel=AFTERWARDS)(predict.predict)

@@ -17,6 +17,7 @@ from dferc_platform.cli.options import (
     DryRun,
     Epochs,
     GpusPerTrial,
+    Recipe,
     Resume,
     Settings,
     StudyName,
@@ -40,6 +41,7 @@ def sweep(
     space: Annotated[
         str, typer.Argument(metavar="SPACE", help="Search space: a YAML file, or the name of a shipped one.")
     ],
+    recipe: Recipe = None,
     config: ConfigFile = None,
     settings: Settings = None,
     corpus: CorpusName = None,
@@ -66,8 +68,9 @@ def sweep(
     from dferc_platform.spaces import read_space
     from dferc_platform.sweep import Resources
 
-    base = base_config(config, settings, corpus, epochs)
-    chosen = with_fixed(read_space(space), base, config, settings, epochs)
+    shipped = read_space(space)
+    base = base_config(config, settings, corpus, epochs, shipped.model, recipe)
+    chosen = with_fixed(shipped, base, config, settings, epochs)
     chosen = with_budget(chosen, trials, minutes)
     seeds = read_seeds(confirm_seeds, "--confirm-seeds") if confirm_seeds else []
     folder = sweep_folder(name or f"{Path(space).stem}-{Path(base.corpus).stem}", resume)

@@ -58,8 +58,9 @@ def beta(
 
     from dferc_platform.spaces import read_space
 
-    base = base_config(config, settings, corpus, epochs)
-    chosen = _with_grid(with_fixed(read_space(space), base, config, settings, epochs), betas, seeds)
+    shipped = read_space(space)
+    base = base_config(config, settings, corpus, epochs, shipped.model)
+    chosen = _with_grid(with_fixed(shipped, base, config, settings, epochs), betas, seeds)
     folder = sweep_folder(name or f"beta-{Path(base.corpus).stem}", resume)
     if dry_run:
         say_sweep_plan(chosen, base, concurrency, folder)

@@ -3,11 +3,14 @@
 from pathlib import Path
 
 from dferc.errors import UserError
+from dferc_platform.report.comparison import read_comparison
+from dferc_platform.report.comparison_report import comparison_report
 from dferc_platform.report.html import publish
 from dferc_platform.report.runs import open_study
 from dferc_platform.report.search_report import search_report
 from dferc_platform.report.sensitivity_report import sensitivity_report
 from dferc_platform.report.training_report import training_report
+from dferc_platform.results import read_study
 
 __all__ = ["write_report"]
 
@@ -20,6 +23,8 @@ def write_report(study_folder: Path) -> Path:
     Raises:
         UserError: the folder holds no study, the study is of a kind that has no report, or no run has finished.
     """
+    if read_study(study_folder).kind == "comparison":
+        return publish(comparison_report(read_comparison(study_folder)), Path(study_folder) / "report")
     runs = open_study(study_folder)
     if runs.study.kind not in KINDS:
         raise UserError(

@@ -59,6 +59,7 @@ def publish(report: Report, folder: Path) -> Path:
         save(figure, folder / "figures")
     _write(folder / "table.csv", report.table.csv())
     _write(folder / "table.md", report.table.markdown())
+    _write(folder / "table.tex", report.table.latex())
     _write(folder / "summary.json", json.dumps(report.summary, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     _write(folder / "best.yaml", report.best_yaml)
     return _write(folder / "report.html", render(report, folder))

@@ -55,9 +55,25 @@ class Table:
             lines.append("| " + " | ".join(f"**{t}**" if place in self.marked else t for t in escaped) + " |")
         return "\n".join(lines) + "\n"
 
+    def latex(self) -> str:
+        """A ``tabular`` with the rules of booktabs; stressed rows in bold."""
+        lines = [r"\begin{tabular}{l" + "r" * (len(self.columns) - 1) + "}", r"\toprule"]
+        lines += [" & ".join(map(_latex, self.columns)) + r" \\", r"\midrule"]
+        for place, texts in enumerate(self.texts()):
+            cells = [rf"\textbf{{{_latex(cell)}}}" if place in self.marked else _latex(cell) for cell in texts]
+            lines.append(" & ".join(cells) + r" \\")
+        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
     def texts(self) -> list[list[str]]:
         """Every cell as a reader sees it."""
         return [[text(cell) for cell in row] for row in self.rows]
+
+
+LATEX = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "±": r"$\pm$", "−": "$-$", "–": "--"}
+
+
+def _latex(words: str) -> str:
+    return "".join(LATEX.get(letter, letter) for letter in words)
 
 
 def text(cell: Cell) -> str:

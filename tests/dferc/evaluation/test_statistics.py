@@ -11,6 +11,7 @@ from dferc.evaluation.statistics import (
     FlatRegion,
     bootstrap_difference,
     flat_region,
+    holm,
     mean_interval,
     paired_difference,
 )
@@ -118,6 +119,31 @@ def test_bootstrap_equals_resampling_by_hand(metric: str) -> None:
     low, high = np.quantile([difference(rows) for rows in drawn], [0.025, 0.975])
     assert interval.mean == pytest.approx(difference(np.arange(len(labels))))
     assert (interval.low, interval.high) == pytest.approx((low, high))
+
+
+def test_bootstrap_of_seeds_is_of_their_mean() -> None:
+    labels, a, b, dialogue = conversations(4)
+    alone = [bootstrap_difference(labels, run, b, dialogue, resamples=50).mean for run in (a, b, labels)]
+    several = bootstrap_difference(labels, np.stack([a, b, labels]), np.stack([b, b]), dialogue, resamples=50)
+    assert several.mean == pytest.approx(np.mean(alone))
+
+
+def test_a_clear_difference_has_a_small_p_and_none_has_one() -> None:
+    labels, _, b, dialogue = conversations(5)
+    assert bootstrap_difference(labels, labels, b, dialogue, resamples=999).p == 2 / 1000
+    assert bootstrap_difference(labels, b, b, dialogue, resamples=99).p == 1
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.9]) == [1, 1]
+    assert holm([]) == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_lies_between_no_correction_and_bonferroni(values: list[float]) -> None:
+    for p, adjusted in zip(values, holm(values), strict=True):
+        assert p <= adjusted <= min(1, p * len(values)) + 1e-12
 
 
 def test_bootstrap_of_a_run_against_itself_is_zero() -> None:

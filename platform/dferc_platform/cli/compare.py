@@ -1,0 +1,110 @@
+"""``dferc compare``: which model is best on a corpus?"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from dferc_platform.cli.options import (
+    EXPERIMENT,
+    Concurrency,
+    CorpusName,
+    DryRun,
+    Epochs,
+    GpusPerTrial,
+    StudyName,
+    absolute_corpus,
+    read_seeds,
+)
+from dferc_platform.cli.report import say
+from dferc_platform.cli.tables import say_tracked
+
+if TYPE_CHECKING:
+    from dferc_platform.studies.comparison import ComparisonPlan
+    from dferc_platform.sweep import SweepProgress
+
+HIDDEN = ("test macro", "test accuracy", "trials", "parameters", "seconds")
+"""Columns that only the report has room for."""
+
+
+def compare(
+    corpus: CorpusName = None,
+    models: Annotated[
+        str | None, typer.Option(metavar="A,B,C", help="Models to compare; all that there are by default.")
+    ] = None,
+    trials: Annotated[int, typer.Option(min=1, help="Trials of the search of each model, the same for all.")] = 20,
+    seeds: Annotated[str, typer.Option(metavar="0,1,2", help="Seeds of the best settings of each model.")] = "0,1,2",
+    epochs: Epochs = None,
+    small: Annotated[
+        bool, typer.Option("--small", help="Tiny models, to try the study itself; the scores mean nothing.")
+    ] = False,
+    concurrency: Concurrency = None,
+    gpus_per_trial: GpusPerTrial = 0,
+    name: StudyName = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Compare models on one footing: as many trials each, chosen on validation, test scored once a seed.
+
+    Example: dferc compare --corpus corpora/mosi.parquet --models df_erc,bc_lstm --trials 20 --seeds 0,1,2
+
+    It ends with a leaderboard: means with intervals, paired distances to DF-ERC with corrected p values, published
+    scores. A model that fails fails alone. Stopped, it goes on when the same command is given again.
+    """
+    from dferc_platform.results import results_folder
+    from dferc_platform.studies.comparison import ComparisonPlan, contestants
+
+    plan = ComparisonPlan(
+        contestants(models), absolute_corpus(corpus or "synthetic"), trials, tuple(read_seeds(seeds)), epochs, small
+    )
+    folder = results_folder() / (name or f"compare-{Path(plan.corpus).stem}")
+    if dry_run:
+        _say_plan(plan, folder)
+    else:
+        _compare(plan, folder, concurrency, gpus_per_trial)
+
+
+def _compare(plan: "ComparisonPlan", folder: Path, concurrency: int | None, gpus: float) -> None:
+    from dferc_platform.cli.progress import Bars
+    from dferc_platform.report.comparison import read_comparison
+    from dferc_platform.report.comparison_report import leaderboard
+    from dferc_platform.studies.comparison import run_comparison
+    from dferc_platform.sweep import Resources
+    from dferc_platform.tracking import Tracker
+
+    with Tracker(EXPERIMENT) as tracker, Bars() as bars:
+
+        def show(model: str, stage: str, at: "SweepProgress") -> None:
+            best = "" if at.best is None else f", best {at.best:.2f}"
+            bars.move(f"{model}, {stage}", at.done, at.total, f"{at.running} running{best}")
+
+        page = run_comparison(
+            plan, folder, tracker, concurrency=concurrency, resources=Resources(gpus=gpus), progress=show
+        )
+    table = leaderboard(read_comparison(folder))
+    places = [place for place, column in enumerate(table.columns) if not column.startswith(HIDDEN)]
+    shown = Table(box=None, pad_edge=False)
+    for place in places:
+        shown.add_column(table.columns[place], justify="right" if place else "left", no_wrap=place == 0)
+    for cells in table.texts():
+        shown.add_row(*(cells[place] for place in places))
+    Console().print(shown)
+    say(f"Report: {page}")
+    say_tracked(tracker, folder.name)
+
+
+def _say_plan(plan: "ComparisonPlan", folder: Path) -> None:
+    from dferc_platform.cli.durations import duration
+    from dferc_platform.cli.estimate import estimate
+    from dferc_platform.saved import open_corpus
+
+    corpus, runs = open_corpus(plan.corpus), plan.trials + len(plan.seeds)
+    say(f"Would compare {len(plan.models)} models on {plan.corpus}: {runs} runs each, {runs * len(plan.models)} in all")
+    total = 0.0
+    for model in plan.models:
+        seconds = estimate(plan.base(model), corpus).seconds
+        total += seconds * runs
+        say(f"  {model}: about {duration(seconds)} a run, {duration(seconds * runs)} for all of its runs")
+    say(f"An estimate from a few steps of each on one CPU here: {duration(total)}; early stopping makes it less")
+    say(f"It would lie in {folder}")
