@@ -27,9 +27,10 @@ from dferc_platform.results import read_runs
 from dferc_platform.spaces import read_space, space_problems
 
 COMMANDS = [
-    "train", "sweep", "compare", "study", "study beta", "data", "data make", "data import", "data import meld", "data import mosi",
-    "data import features", "data extract", "data fetch", "data inspect", "data verify", "data card", "data diff",
-    "predict", "report", "sync", "ui", "submit", "job", "job status", "job logs", "job stop",
+    "train", "sweep", "compare", "study", "study beta", "predict", "report", "sync", "ui", "submit",
+    "job", "job status", "job logs", "job stop",
+    "data", "data make", "data import", "data import meld", "data import mosi", "data import features", "data extract",
+    "data fetch", "data inspect", "data verify", "data card", "data diff",
 ]  # fmt: skip
 GROUPS = ("study", "data", "data import", "job")
 

@@ -109,9 +109,9 @@ def test_runs_that_were_scored_on_other_utterances_are_refused(compared):
 
 def test_a_comparison_without_a_finished_model_says_why(tmp_path):
     study = {
-        "kind": "comparison", "name": "c", "key": "k", "model": "", "corpus": "synthetic", "fingerprint": "f", "space": None,
+        "kind": "comparison", "name": "c", "key": "k", "model": "", "corpus": "synthetic", "fingerprint": "f",
+        "space": None, "experiment": "e",
         "config": {"comparison": {"models": ["df_erc"], "trials": 1, "seeds": [0], "epochs": None, "small": False}},
-        "experiment": "e",
     }  # fmt: skip
     Path(tmp_path / "study.json").write_text(json.dumps(study))
     with pytest.raises(UserError, match=r"no model of comparison c has finished \(df_erc: not begun\)"):
