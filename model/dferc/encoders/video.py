@@ -129,10 +129,13 @@ class VideoExtractor:
 
     def _vectors(self, faces: np.ndarray) -> Tensor:
         """Faces [n, 64, 64] to vectors [n, 342] of float64 on the CPU."""
-        pixels = torch.from_numpy(faces).to(self._device, torch.float32).unsqueeze(1)
+        # Every new number of faces makes the library keep new buffers: few numbers, rounded up, keep memory flat.
+        rounded = np.zeros((1 << (len(faces) - 1).bit_length(), *faces.shape[1:]), faces.dtype)
+        rounded[: len(faces)] = faces
+        pixels = torch.from_numpy(rounded).to(self._device, torch.float32).unsqueeze(1)
         standardised = (pixels - self._config.face_mean) / self._config.face_deviation
         vectors: Tensor = self._network(standardised)
-        return vectors.cpu().double()
+        return vectors[: len(faces)].cpu().double()
 
     def _note(self, seen: _Watched) -> str:
         notes = [seen.problem] if seen.problem else []
