@@ -111,6 +111,11 @@ def test_every_model_is_complete(name):
     assert not undocumented
 
 
+def test_every_model_is_in_the_table_of_models():
+    table = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    assert not [name for name in models() if f"](models/{name}.md)" not in table]
+
+
 @pytest.mark.parametrize("name", models())
 def test_every_setting_is_on_the_page_of_its_model(name):
     page = (ROOT / "docs" / "models" / f"{name}.md").read_text(encoding="utf-8")

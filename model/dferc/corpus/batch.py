@@ -57,6 +57,8 @@ class DialogueBatch:
     lanes: Lanes
     """The same utterances, packed for recurrent layers."""
     tokens: TokenBlocks | None = field(default=None)
+    parties: int | None = field(default=None)
+    """Most parties of a dialogue; kept, so that counting them waits for no device. None where nobody counted."""
 
     def to(self, device: torch.device | str) -> "DialogueBatch":
         """The same batch on another device."""
@@ -123,6 +125,7 @@ def collate(
         rows=torch.from_numpy(rows),
         lanes=Lanes.of([len(dialogue) for dialogue in dialogues]),
         tokens=None if packer is None else packer.pack(corpus, dialogues),
+        parties=int(speakers.max()) + 1,
     )
 
 

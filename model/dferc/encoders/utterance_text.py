@@ -17,6 +17,9 @@ from dferc.corpus.recordings import RecordedUtterance
 from dferc.encoders.extractor import Extracted
 from dferc.encoders.text import TextPacker, load_encoder
 
+ROUND = 16
+"""Sub-tokens to whose multiple blocks are padded."""
+
 
 class TextExtraction(BaseModel):
     """How transcripts become vectors. COSMIC: Ghosal et al., Findings of EMNLP 2020, arXiv 2010.02795."""
@@ -111,12 +114,19 @@ class TextExtractor:
         return torch.cat([self._encoded(ids.to(self._device), mask.to(self._device)).cpu() for ids, mask in parts])
 
     def _encoded(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """States [K, L, D] of blocks [K, L], with lengths rounded up: few shapes keep the library's memory flat."""
+        length = ids.shape[1]
+        room = (0, min(-length % ROUND, self._config.max_tokens - length))
+        padding = self._tokenizer.pad_token_id
+        inputs = {
+            "input_ids": torch.nn.functional.pad(ids, room, value=padding),
+            "attention_mask": torch.nn.functional.pad(mask, room),
+        }
         if self._config.layer == -1:
-            last: Tensor = self._encoder(input_ids=ids, attention_mask=mask).last_hidden_state
-            return last
-        every = self._encoder(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states
-        chosen: Tensor = every[self._config.layer]
-        return chosen
+            states: Tensor = self._encoder(**inputs).last_hidden_state
+        else:
+            states = self._encoder(**inputs, output_hidden_states=True).hidden_states[self._config.layer]
+        return states[:, :length]
 
     def _pooled(self, states: Tensor, blocks: TokenBlocks) -> Tensor:
         """Utterance vectors [n, D] of states [K, L, D]."""

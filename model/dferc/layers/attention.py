@@ -13,17 +13,20 @@ class DialogueAttention(nn.Module):
     MatchingAttention].
     """
 
-    def __init__(self, width: int, squash: bool) -> None:
-        """Make the map; ``squash`` takes the tanh of the scores."""
+    def __init__(self, width: int, squash: bool, past: bool = False) -> None:
+        """Make the map; ``squash`` takes the tanh of the scores, ``past`` looks at no later utterance."""
         super().__init__()
         self.transform = nn.Linear(width, width)
         self.squash = squash
+        self.past = past
 
     def forward(self, states: Tensor, batch: DialogueBatch) -> tuple[Tensor, Tensor]:
         """States [N, H] -> attended [N, H] and weights [B, T, T], a row a query."""
         padded = batch.padded(states)
         scores = batch.padded(self.transform(states)) @ padded.transpose(1, 2)
-        weights = masked_softmax(torch.tanh(scores) if self.squash else scores, batch.mask.unsqueeze(1))
+        seen = batch.mask.unsqueeze(1).expand_as(scores)
+        seen = seen.tril() if self.past else seen
+        weights = masked_softmax(torch.tanh(scores) if self.squash else scores, seen)
         return batch.flat(weights @ padded), weights
 
 

@@ -54,21 +54,20 @@ class DialogueLSTM(nn.Module):
         self.register_buffer("forget", gates.repeat_interleave(hidden).unsqueeze(1), persistent=False)
 
     @eager  # the kernels of the library are what is fast here
-    def forward(self, utterances: Tensor, batch: DialogueBatch) -> Tensor:
-        """[N, D] -> [N, 2 * hidden]."""
+    def forward(self, utterances: Tensor, batch: DialogueBatch, at_padding: Tensor | None = None) -> Tensor:
+        """[N, D] -> [N, 2 * hidden]; ``at_padding`` [D] is what a step over padding sees, by default zeros."""
         if self.over_padding:
-            return self._over_padding(utterances, batch)
+            return self._over_padding(padded_with(utterances, batch, at_padding), batch)
         outputs = utterances
         for number, layer in enumerate(self.layers):
             outputs = self._between(outputs, number)
-            inputs = self._laid_out(self._variational(outputs, batch), batch.lanes)
+            inputs = laid_out(self._variational(outputs, batch), batch.lanes)
             forward = self._direction(layer, inputs, "")
             backward = self._direction(layer, inputs.flip(1), "_reverse").flip(1)
             outputs = torch.cat([forward, backward], dim=-1).flatten(0, 1).index_select(0, batch.lanes.place)
         return outputs
 
-    def _over_padding(self, utterances: Tensor, batch: DialogueBatch) -> Tensor:
-        padded = batch.padded(utterances)
+    def _over_padding(self, padded: Tensor, batch: DialogueBatch) -> Tensor:
         for number, layer in enumerate(self.layers):
             padded = layer(self._between(padded, number))[0]
         return batch.flat(padded)
@@ -76,11 +75,6 @@ class DialogueLSTM(nn.Module):
     def _between(self, outputs: Tensor, layer: int) -> Tensor:
         """The input of a layer: the outputs of the one before it, with dropout."""
         return nn.functional.dropout(outputs, self.layer_dropout, self.training and layer > 0)
-
-    def _laid_out(self, utterances: Tensor, lanes: Lanes) -> Tensor:
-        """[N, D] -> [R, S, D + 1]: in lanes, and 1 in a last column at empty places."""
-        blank = nn.functional.pad(utterances.new_zeros(1, utterances.shape[1]), (0, 1), value=1.0)
-        return torch.cat([nn.functional.pad(utterances, (0, 1)), blank])[lanes.utterance]
 
     def _direction(self, layer: nn.Module, inputs: Tensor, suffix: str) -> Tensor:
         weights = [getattr(layer, f"{name}_l0{suffix}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
@@ -97,3 +91,15 @@ class DialogueLSTM(nn.Module):
             return utterances
         mask = utterances.new_ones(batch.mask.shape[0], utterances.shape[1])
         return utterances * nn.functional.dropout(mask, self.input_dropout).index_select(0, batch.dialogue)
+
+
+def laid_out(utterances: Tensor, lanes: Lanes) -> Tensor:
+    """[N, D] -> [R, S, D + 1]: in lanes, and 1 in a last column at empty places."""
+    blank = nn.functional.pad(utterances.new_zeros(1, utterances.shape[1]), (0, 1), value=1.0)
+    return torch.cat([nn.functional.pad(utterances, (0, 1)), blank])[lanes.utterance]
+
+
+def padded_with(utterances: Tensor, batch: DialogueBatch, at_padding: Tensor | None) -> Tensor:
+    """[N, D] -> [B, T, D] with ``at_padding`` [D], or zeros, behind the dialogues' ends."""
+    padded = batch.padded(utterances)
+    return padded if at_padding is None else torch.where(batch.mask.unsqueeze(-1), padded, at_padding)

@@ -4,7 +4,7 @@ Files are looked for in tests/golden, and in the folder that DFERC_GOLDEN names.
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -34,6 +34,12 @@ class Golden:
     def group(self, prefix: str) -> dict[str, Tensor]:
         """The tensors whose names begin so, under what follows."""
         return {k.removeprefix(prefix): v for k, v in self.tensors.items() if k.startswith(prefix)}
+
+    def stack(self, parts: Sequence[str], name: str) -> None:
+        """Where weights or gradients of several parts are one tensor with us: ``param.PART.x`` -> ``param.NAME.x``."""
+        for key in [k for k in self.tensors if f".{parts[0]}." in k]:
+            together = [self.tensors.pop(key.replace(f".{parts[0]}.", f".{part}.")) for part in parts]
+            self.tensors[key.replace(f".{parts[0]}.", f".{name}.")] = torch.stack(together)
 
     def task(self, widths: Mapping[str, int]) -> Task:
         """A task with as many classes as the file has."""

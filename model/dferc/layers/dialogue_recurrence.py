@@ -1,0 +1,86 @@
+"""The recurrence of DialogueRNN, over all dialogues and both ways at once.
+
+At step t, where s speaks u_t, from states of zero:
+
+    g_t = GRU_global([u_t ; q_s], g_{t-1})        what has been said, by whom
+    c_t = attention of u_t to g_1 .. g_{t-1}      see earlier.py
+    q_s = GRU_party([u_t ; c_t], q_s)             what the speaker is going through
+    q_j = GRU_listener([u_t ; q_s], q_j)          everybody else, with active listeners; otherwise q_j stays
+    e_t = GRU_emotion(q_s, e_{t-1})
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dferc.corpus.batch import DialogueBatch
+from dferc.layers.both_ways import BothWays, TwoWayGRU
+from dferc.layers.eager import eager
+from dferc.layers.earlier import EarlierAttention, Kind
+from dferc.layers.party_states import Parties
+
+
+class DialogueRecurrence(nn.Module):
+    """A global state, a state for each party, and an emotion state."""
+
+    def __init__(
+        self,
+        utterance: int,
+        global_width: int,
+        party_width: int,
+        emotion_width: int,
+        context: Kind = "general",
+        active_listener: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        """Make the cells.
+
+        Args:
+            utterance: width of u.
+            global_width: of g.
+            party_width: of q.
+            emotion_width: of e.
+            context: kind of the attention to earlier global states.
+            active_listener: listeners' states follow what is said.
+            dropout: on every new state, which goes on with it to the next step.
+        """
+        super().__init__()
+        self.party_width, self.emotion_width = party_width, emotion_width
+        self.dropout = dropout
+        self.context_attention = EarlierAttention(context, utterance, global_width)
+        self.global_gru = TwoWayGRU(utterance, party_width, global_width)
+        self.party_gru = TwoWayGRU(utterance, global_width, party_width)
+        self.listener_gru = TwoWayGRU(utterance, party_width, party_width) if active_listener else None
+        self.emotion_gru = TwoWayGRU(0, party_width, emotion_width)
+
+    @eager  # a compiler would unroll the loop
+    def forward(self, utterances: Tensor, batch: DialogueBatch) -> tuple[Tensor, Tensor]:
+        """[N, D] -> e of both ways [N, 2E] and the weights of the context attention [2, B, T, T], a row a step."""
+        with torch.autocast(utterances.device.type, enabled=False):
+            return self._steps(utterances.float(), batch)
+
+    def _steps(self, utterances: Tensor, batch: DialogueBatch) -> tuple[Tensor, Tensor]:
+        ways = BothWays(batch)
+        parties = Parties(batch, ways)
+        earlier = self.context_attention.over(utterances, ways)
+        next_global = self.global_gru.over(utterances, ways)
+        next_party = self.party_gru.over(utterances, ways)
+        next_listener = self.listener_gru and self.listener_gru.over(utterances, ways, parties.count)
+        next_emotion = self.emotion_gru.over(utterances[:, :0], ways)
+
+        states = parties.at_rest(self.party_width)
+        emotion = states.new_zeros(*states.shape[:2], self.emotion_width)
+        emotions = []
+        for turn in range(ways.shape[1]):
+            speaker = parties.of_speaker(turn, states)
+            context = earlier.attended(turn)
+            earlier.add(self._dropped(next_global(turn, speaker, earlier.latest)))
+            speaker = self._dropped(next_party(turn, context, speaker))
+            others = self._dropped(next_listener(turn, speaker, states)) if next_listener else states
+            states = parties.updated(turn, speaker, others)
+            emotion = self._dropped(next_emotion(turn, speaker, emotion))
+            emotions.append(emotion)
+        return ways.side_by_side(torch.stack(emotions, dim=1)), earlier.table()
+
+    def _dropped(self, state: Tensor) -> Tensor:
+        return F.dropout(state, self.dropout, self.training) if self.dropout else state
