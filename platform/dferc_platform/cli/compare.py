@@ -69,6 +69,7 @@ def _compare(plan: "ComparisonPlan", folder: Path, concurrency: int | None, gpus
     from dferc_platform.cli.progress import Bars
     from dferc_platform.report.comparison import read_comparison
     from dferc_platform.report.comparison_report import leaderboard
+    from dferc_platform.report.tables import EMPTY
     from dferc_platform.studies.comparison import run_comparison
     from dferc_platform.sweep import Resources
     from dferc_platform.tracking import Tracker
@@ -83,11 +84,13 @@ def _compare(plan: "ComparisonPlan", folder: Path, concurrency: int | None, gpus
             plan, folder, tracker, concurrency=concurrency, resources=Resources(gpus=gpus), progress=show
         )
     table = leaderboard(read_comparison(folder))
-    places = [place for place, column in enumerate(table.columns) if not column.startswith(HIDDEN)]
+    texts = table.texts()
+    known = [any(cells[place] != EMPTY for cells in texts) for place in range(len(table.columns))]
+    places = [p for p, column in enumerate(table.columns) if known[p] and not column.startswith(HIDDEN)]
     shown = Table(box=None, pad_edge=False)
     for place in places:
-        shown.add_column(table.columns[place], justify="right" if place else "left", no_wrap=place == 0)
-    for cells in table.texts():
+        shown.add_column(table.columns[place], justify="right" if place else "left", no_wrap=True)
+    for cells in texts:
         shown.add_row(*(cells[place] for place in places))
     Console().print(shown)
     say(f"Report: {page}")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dferc.errors import UserError
 from dferc_platform.cli.corpus_tables import show_comparison, show_examination, show_summary
 from dferc_platform.cli.errors import BAD_INPUT, say_warning
 from dferc_platform.cli.report import say
@@ -113,6 +114,9 @@ def _open(corpus: str) -> "Corpus":
 def _write(path: Path, page: str) -> None:
     from dferc.corpus.store import atomic
 
-    with atomic(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    try:
+        with atomic(path) as temporary:
+            temporary.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"the card cannot be written to {path} ({error.strerror or error})") from None
     typer.echo(f"Wrote {path}", err=True)

@@ -144,7 +144,8 @@ def _extract(
 
     with ExtractionBars() as bars:
         card = extract_corpus(recordings, config, target, bars.show, workers=workers, like=model)
-    say(f"Wrote {target}: {', '.join(f'{m.width} {name}' for name, m in card.modalities.items())} numbers an utterance")
+    made = ", ".join(f"{modality.width} {name}" for name, modality in card.modalities.items())
+    say(f"Wrote {target}: {f'{made} numbers an utterance' if made else 'transcripts alone'}")
     for repair in card.repairs:
         say(f"Note: {repair}")
     say(f"What could not be extracted, and why: dferc data verify {target}")

@@ -105,6 +105,8 @@ def _figure(finished: list[Standing]) -> Figure:
             axis.plot(interval.mean, place, marker="o", color=COLOURS["orange"], markersize=6)
             seeds = [run.metrics[f"test/{METRIC}"] for run in standing.entry.runs]
             axis.plot(seeds, [place] * len(seeds), linestyle="none", marker="|", color=COLOURS["soft"], markersize=8)
+        left, right = axis.get_xlim()
+        axis.set_xlim(max(left, 0), min(right, 100))  # a few seeds' intervals reach beyond what a score can be
         axis.set_yticks(range(len(finished)), [standing.entry.model for standing in reversed(finished)])
         axis.set_xlabel(f"test {metric_title(METRIC)} (%)")
     return Figure(
