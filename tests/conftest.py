@@ -1,6 +1,7 @@
 """What tests share: a place of their own, one small corpus, one Ray cluster a session, real recordings and weights."""
 
 import contextlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -11,11 +12,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
 from dferc.corpus import Corpus, CorpusCard, Modality, corpus_schema, vector_array
 from dferc.corpus.synthetic import SyntheticConfig, generate
 from dferc_platform.cluster import connect, prepare_environment
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # for what tests start; on tiny tensors threads only wait for each other
+torch.set_num_threads(1)
 prepare_environment()  # before any test module imports Ray, which reads it then and never again
 
 

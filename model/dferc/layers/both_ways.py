@@ -4,6 +4,7 @@ In the shapes, 2 stands for the two ways and T for the steps: step k of the way 
 its end. Padding lies behind the last step of either way, so no step of a dialogue can see it.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -49,7 +50,7 @@ class TwoWayGRU(nn.Module):
 
         Args:
             known: width of x; may be 0.
-            found: width of y.
+            found: width of y; may be 0.
             hidden: width of h.
         """
         super().__init__()
@@ -63,11 +64,26 @@ class TwoWayGRU(nn.Module):
 
     def over(self, known: Tensor, ways: BothWays, parties: int = 1) -> "GRUSteps":
         """Ready for the steps over utterances of which x is [N, known]; each dialogue has this many states."""
-        known_weight, found_weight = self.weight_ih.tensor_split([self.known], dim=2)
-        given = torch.baddbmm(self.bias_ih.unsqueeze(1), known.expand(2, -1, -1), known_weight.transpose(1, 2))
-        _, turns, dialogues = ways.shape
+        return self._steps(ways.laid_out(self._of_known(known.expand(2, -1, -1))), parties)
+
+    def along(self, known: Tensor, dropout: Callable[[Tensor], Tensor]) -> Tensor:
+        """States [2, T, B, H] where x [2, T, B, known] is all there is; dropout is on each before the next step."""
+        steps = self._steps(self._of_known(known.flatten(1, 2)).reshape(*known.shape[:3], -1))
+        nothing, state = known[:, 0, :, :0], known.new_zeros(*known[:, 0].shape[:2], self.weight_hh.shape[2])
+        states = []
+        for turn in range(known.shape[1]):
+            state = dropout(steps(turn, nothing, state))
+            states.append(state)
+        return torch.stack(states, dim=1)
+
+    def _of_known(self, known: Tensor) -> Tensor:
+        """What x [2, R, known] gives to the gates [2, R, 3H]."""
+        return torch.baddbmm(self.bias_ih.unsqueeze(1), known, self.weight_ih[:, :, : self.known].transpose(1, 2))
+
+    def _steps(self, given: Tensor, parties: int = 1) -> "GRUSteps":
+        _, turns, dialogues, _ = given.shape
         kept = self.bias_hh[:, None, None].expand(-1, turns, dialogues * parties, -1)
-        return GRUSteps(EveryStep(ways.laid_out(given), found_weight), EveryStep(kept, self.weight_hh))
+        return GRUSteps(EveryStep(given, self.weight_ih[:, :, self.known :]), EveryStep(kept, self.weight_hh))
 
 
 class GRUSteps:

@@ -62,7 +62,7 @@ class CommonsenseRecurrence(nn.Module):
         self.external_gru = TwoWayGRU(utterance + inferences["reaction_of_self"], widths["global"], widths["external"])
         self.party_gru = TwoWayGRU(inferences["effect_on_self"], widths["global"], widths["internal"])
         self.intent_gru = TwoWayGRU(inferences["intent_of_self"], widths["internal"], widths["intent"])
-        self.emotion_gru = TwoWayGRU(utterance, all_of_speaker + widths["intent"], widths["emotion"])
+        self.emotion_gru = TwoWayGRU(utterance + all_of_speaker + widths["intent"], 0, widths["emotion"])
         self.listeners = active_listener
         if active_listener:
             self.listener_external_gru = TwoWayGRU(
@@ -86,29 +86,27 @@ class CommonsenseRecurrence(nn.Module):
         next_external = self.external_gru.over(torch.cat([utterances, inferred["reaction_of_self"]], dim=-1), ways)
         next_internal = self.party_gru.over(inferred["effect_on_self"], ways)
         next_intent = self.intent_gru.over(inferred["intent_of_self"], ways)
-        next_emotion = self.emotion_gru.over(utterances, ways)
         if self.listeners:
             heard = torch.cat([utterances, inferred["reaction_of_others"]], dim=-1)
             listener_external = self.listener_external_gru.over(heard, ways, parties.count)
             listener_internal = self.listener_internal_gru.over(inferred["effect_on_others"], ways, parties.count)
 
         internal, external, intent = (parties.at_rest(self.widths[s]) for s in ("internal", "external", "intent"))
-        emotion = internal.new_zeros(*internal.shape[:2], self.widths["emotion"])
-        emotions = []
+        speakers = []
         for turn in range(ways.shape[1]):
             q, r, i = (parties.of_speaker(turn, states) for states in (internal, external, intent))
             context = earlier.attended(turn)
             earlier.add(self._dropped(next_global(turn, torch.cat([q, r], dim=-1), earlier.latest)))
             r, q = next_external(turn, context, r), next_internal(turn, context, q)
             i = next_intent(turn, q, i)
-            emotion = self._dropped(next_emotion(turn, torch.cat([q, r, i], dim=-1), emotion))
-            emotions.append(emotion)
+            speakers.append(torch.cat([q, r, i], dim=-1))
             others_external = listener_external(turn, r, external) if self.listeners else external
             others_internal = listener_internal(turn, q, internal) if self.listeners else internal
             external = self._dropped(parties.updated(turn, r, others_external))
             internal = self._dropped(parties.updated(turn, q, others_internal))
             intent = self._dropped(parties.updated(turn, i, intent))
-        return ways.side_by_side(torch.stack(emotions, dim=1))
+        known = torch.cat([ways.laid_out(utterances.expand(2, -1, -1)), torch.stack(speakers, dim=1)], dim=-1)
+        return ways.side_by_side(self.emotion_gru.along(known, self._dropped))
 
     def _dropped(self, state: Tensor) -> Tensor:
         return F.dropout(state, self.dropout, self.training) if self.dropout else state

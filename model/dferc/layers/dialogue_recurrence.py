@@ -45,13 +45,13 @@ class DialogueRecurrence(nn.Module):
             dropout: on every new state, which goes on with it to the next step.
         """
         super().__init__()
-        self.party_width, self.emotion_width = party_width, emotion_width
+        self.party_width = party_width
         self.dropout = dropout
         self.context_attention = EarlierAttention(context, utterance, global_width)
         self.global_gru = TwoWayGRU(utterance, party_width, global_width)
         self.party_gru = TwoWayGRU(utterance, global_width, party_width)
         self.listener_gru = TwoWayGRU(utterance, party_width, party_width) if active_listener else None
-        self.emotion_gru = TwoWayGRU(0, party_width, emotion_width)
+        self.emotion_gru = TwoWayGRU(party_width, 0, emotion_width)
 
     @eager  # a compiler would unroll the loop
     def forward(self, utterances: Tensor, batch: DialogueBatch) -> tuple[Tensor, Tensor]:
@@ -66,11 +66,9 @@ class DialogueRecurrence(nn.Module):
         next_global = self.global_gru.over(utterances, ways)
         next_party = self.party_gru.over(utterances, ways)
         next_listener = self.listener_gru and self.listener_gru.over(utterances, ways, parties.count)
-        next_emotion = self.emotion_gru.over(utterances[:, :0], ways)
 
         states = parties.at_rest(self.party_width)
-        emotion = states.new_zeros(*states.shape[:2], self.emotion_width)
-        emotions = []
+        speakers = []
         for turn in range(ways.shape[1]):
             speaker = parties.of_speaker(turn, states)
             context = earlier.attended(turn)
@@ -78,9 +76,9 @@ class DialogueRecurrence(nn.Module):
             speaker = self._dropped(next_party(turn, context, speaker))
             others = self._dropped(next_listener(turn, speaker, states)) if next_listener else states
             states = parties.updated(turn, speaker, others)
-            emotion = self._dropped(next_emotion(turn, speaker, emotion))
-            emotions.append(emotion)
-        return ways.side_by_side(torch.stack(emotions, dim=1)), earlier.table()
+            speakers.append(speaker)
+        emotions = self.emotion_gru.along(torch.stack(speakers, dim=1), self._dropped)
+        return ways.side_by_side(emotions), earlier.table()
 
     def _dropped(self, state: Tensor) -> Tensor:
         return F.dropout(state, self.dropout, self.training) if self.dropout else state

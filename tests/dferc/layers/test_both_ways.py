@@ -1,5 +1,7 @@
 """Two-way recurrences against torch's own cells, one utterance of one dialogue at a time."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,6 +13,7 @@ from dferc.layers.both_ways import BothWays, TwoWayGRU
 from dferc.layers.commonsense_recurrence import INFERENCES, CommonsenseRecurrence
 from dferc.layers.dialogue_recurrence import DialogueRecurrence
 from dferc.layers.earlier import BLOCK, EarlierAttention
+from dferc.layers.party_states import Parties
 
 STATES = {"global": 4, "internal": 3, "external": 5, "intent": 2, "emotion": 6}
 
@@ -123,6 +126,12 @@ def test_dialogues_of_one_batch_do_not_hear_each_other(make_corpus, listeners):
 
     alone = torch.cat([states([dialogue]) for dialogue in corpus.dialogues])
     torch.testing.assert_close(states(corpus.dialogues), alone, rtol=1e-4, atol=1e-6)
+
+
+def test_parties_are_counted_where_nobody_did(make_corpus):
+    batch = batch_of(make_corpus, [2, 9, 5])
+    assert batch.parties == len(batch.speakers[batch.mask].unique())
+    assert Parties(replace(batch, parties=None), BothWays(batch)).count == batch.parties
 
 
 def test_what_was_not_inferred_is_as_good_as_zeros(make_corpus):

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from dferc.layers.reduction import ALONE
 from dferc.models import objective
 from dferc.models.cosmic import COMET, TEXT_LAYERS, Cosmic, CosmicConfig
 
@@ -72,7 +73,7 @@ def reproduces(golden, model, batch, outputs, gradients):
 @pytest.mark.parametrize("padding", ["exact", "released"])
 def test_reproduces_the_release(golden, padding):
     model, batch = model_of(golden, padding=padding), batch_of(golden)
-    golden.close(model.recurrence(*model.read(batch, None), batch), "output.emotion_states")
+    golden.close(model.recurrence(*model.read(batch, ALONE), batch), "output.emotion_states")
     reproduces(golden, model, batch, "output.", "grad.")
 
 
