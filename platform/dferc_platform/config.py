@@ -9,7 +9,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
 
-from dferc.errors import UserError
+from dferc.errors import UserError, nearest, setting_problems
 from dferc.models import ModelConfig, model_named
 from dferc.training import TrainingConfig
 
@@ -71,13 +71,13 @@ def make_config(settings: Mapping[str, Any], where: str = "the config", found: S
         try:
             parts[section] = kind.model_validate(content.pop(section, None) or {})
         except ValidationError as error:
-            problems += [f"{section}.{line}" for line in _lines(error, kind)]
+            problems += [f"{section}.{line}" for line in setting_problems(error, kind.model_fields)]
     try:
         config = RunConfig.model_validate(
             {**content, "model": parts.get("model", ModelConfig()), "training": parts.get("training", {})}
         )
     except ValidationError as error:
-        problems += _lines(error, RunConfig)
+        problems += setting_problems(error, RunConfig.model_fields)
     if problems:
         raise UserError.collected(where, problems)
     return config
@@ -95,7 +95,7 @@ def with_settings(config: RunConfig, values: Mapping[str, Any], where: str = "th
     for name, value in values.items():
         short = name.rsplit(".", 1)[-1]
         if short not in names or name not in (short, f"{names[short]}.{short}"):
-            unknown.append(f"{name} is no setting of {config.model_name} or its training; {_nearest(short, names)}")
+            unknown.append(f"{name} is no setting of {config.model_name} or its training; {nearest(short, names)}")
         elif names[short]:
             content[names[short]][short] = value
         else:
@@ -168,23 +168,3 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold names and values, as `seed: 0` does")
     return content
-
-
-def _lines(error: ValidationError, kind: type[BaseModel]) -> list[str]:
-    lines = []
-    for e in error.errors():
-        at = ".".join(map(str, e["loc"]))
-        if e["type"] == "extra_forbidden":
-            lines.append(f"{at} is unknown; {_nearest(at, kind.model_fields)}")
-        elif not at:  # of the settings together, whose dump would say nothing
-            lines.append(e["msg"].removeprefix("Value error, "))
-        else:
-            lines.append(f"{at} = {e['input']!r}: {e['msg'].lower()}")
-    return lines
-
-
-def _nearest(name: str, known: Mapping[str, Any]) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(known))}"

@@ -67,6 +67,9 @@ def test_card_is_written_or_printed(saved: Path, tmp_path: Path) -> None:
         assert dferc("data", *words, tmp_path / "new" / "card.md").exit_code == 0
         assert (tmp_path / "new" / "card.md").read_text() == printed.stdout
         (tmp_path / "new" / "card.md").unlink()
+    folder = dferc("data", "card", saved, "--quick", "--out", tmp_path)
+    assert folder.exit_code == 2
+    assert f"the card cannot be written to {tmp_path}" in folder.stderr
 
 
 def test_diff(saved: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A corpus's card as a page of Markdown, to be kept beside it or handed on with it."""
 
 from collections.abc import Iterable, Sequence
+from shlex import quote
 
 from dferc.corpus.contract import SPLITS, CorpusCard, Modality
 from dferc.corpus.doctor import Examination
@@ -87,7 +88,7 @@ def _verify(corpus: Corpus) -> list[str]:
         "A copy is the same corpus exactly if the fingerprint is the same:",
         "",
         "```bash",
-        f"dferc data verify {corpus.card.name}.parquet",
+        f"dferc data verify {quote(f'{corpus.card.name}.parquet')}",
         "```",
     ]
 

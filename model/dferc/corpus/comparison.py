@@ -1,5 +1,7 @@
 """How two corpora differ: what their cards say, which dialogues lie where, what utterances and vectors hold."""
 
+import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -7,7 +9,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from dferc.corpus.contract import EXTRACTION, TRUTH, CorpusCard
+from dferc.corpus.contract import EXTRACTION, TRUTH, CorpusCard, Modality, Scaling
 from dferc.corpus.store import Corpus
 
 SHOWN = 5
@@ -66,7 +68,7 @@ class Comparison(BaseModel):
     fingerprint_a: str
     fingerprint_b: str
     card: tuple[Difference, ...]
-    """Fields of the card, those of a modality as ``modalities.text.width``."""
+    """Fields of the card, those of a modality that both have as ``modalities.text.width``."""
     dialogues: dict[str, Differences]
     """``only in A``, ``only in B`` and ``moved to another split``."""
     utterances: dict[str, Differences]
@@ -124,23 +126,38 @@ def _kept(found: list[tuple[str, Any, Any]]) -> Differences:
 
 
 def _card_differences(a: CorpusCard, b: CorpusCard) -> tuple[Difference, ...]:
-    ours, theirs = _fields(a), _fields(b)
+    both = a.modalities.keys() & b.modalities.keys()
+    ours, theirs = _fields(a, both), _fields(b, both)
     names = [*ours, *(name for name in theirs if name not in ours)]
     found = [(name, ours.get(name, ABSENT), theirs.get(name, ABSENT)) for name in names]
     return tuple(Difference(where=name, a=one, b=other) for name, one, other in found if one != other)
 
 
-def _fields(card: CorpusCard) -> dict[str, str]:
-    """Every field of a card as text; of a modality or of the files, a field each."""
+def _fields(card: CorpusCard, both: Collection[str]) -> dict[str, str]:
+    """Every field of a card as text; a field a file, and one a part of each modality that both cards have."""
     fields: dict[str, str] = {}
-    for name, value in card.model_dump(mode="json").items():
-        if name == "modalities":
-            fields |= {f"{name}.{m}.{part}": str(v) for m, parts in value.items() for part, v in parts.items()}
-        elif name == "files":
+    for name, value in card.model_dump(mode="json", exclude={"modalities"}).items():
+        if name == "files":
             fields |= {f"{name}.{file}": digest for file, digest in value.items()}
         else:
             fields[name] = ", ".join(value) if isinstance(value, list) else str(value)
+    for name, modality in card.modalities.items():
+        parts = _parts(modality) if name in both else {"": f"{modality.width} numbers from {modality.extractor}"}
+        fields |= {f"modalities.{name}{part}": text for part, text in parts.items()}
     return fields
+
+
+def _parts(modality: Modality) -> dict[str, str]:
+    """What is said of a modality; of the thousands of numbers of its scaling a hash."""
+    scaling = modality.scaling
+    scaled = "none" if scaling is None else f"clip {scaling.clip:g}, means and deviations {_short_hash(scaling)}"
+    known = {"width": modality.width, "extractor": modality.extractor, "weights": modality.weights, "scaling": scaled}
+    parameters = {f"parameters.{name}": value for name, value in modality.parameters.items()}
+    return {f".{part}": str(value) for part, value in (known | parameters).items()}
+
+
+def _short_hash(scaling: Scaling) -> str:
+    return hashlib.sha256(scaling.model_dump_json().encode()).hexdigest()[:16]
 
 
 def _dialogues(a: Corpus, b: Corpus) -> dict[str, Differences]:
@@ -173,9 +190,11 @@ def _turn(key: tuple[str, int]) -> str:
 
 
 def _columns(both: _Both) -> list[str]:
-    """Columns but the vectors that either has."""
-    names = dict.fromkeys([*both.a.table.schema.names, *both.b.table.schema.names])
-    return [name for name in names if name in ("speaker", "label", "text") or name.startswith((TRUTH, EXTRACTION))]
+    """Columns but the vectors that either has, and what extractors noted where both have it."""
+    ours, theirs = both.a.table.schema.names, both.b.table.schema.names
+    noted = [name for name in ours if name.startswith(EXTRACTION) and name in theirs]
+    truth = dict.fromkeys(name for name in (*ours, *theirs) if name.startswith(TRUTH))
+    return ["speaker", "label", "text", *truth, *noted]
 
 
 def _changed(both: _Both, column: str) -> list[tuple[str, Any, Any]]:
@@ -194,6 +213,8 @@ def _values(corpus: Corpus, column: str) -> list[Any]:
     if column not in corpus.table.schema.names:
         return [ABSENT] * corpus.table.num_rows
     values: list[Any] = corpus.table[column].to_pylist()
+    if column.startswith(EXTRACTION):
+        return [cell and f"{cell['note'] or 'nothing noted'} ({cell['extractor']})" for cell in values]
     return values
 
 

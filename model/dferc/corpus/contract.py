@@ -65,6 +65,9 @@ class Modality(BaseModel):
         default_factory=dict, description="settings of the extractor; empty where others made the vectors"
     )
     weights: str | None = Field(default=None, description="SHA-256 of the extractor's weights, where it has any")
+    hub: str | None = Field(
+        default=None, description="name of the weights where they can be downloaded"
+    )
     scaling: Scaling | None = Field(default=None, description="standardisation that was applied to raw numbers")
 
     @property
@@ -76,7 +79,7 @@ class Modality(BaseModel):
     @property
     def key(self) -> str:
         """Hash of all that decides what a vector's numbers mean, the standardisation included."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+        return hashlib.sha256(self.model_dump_json(exclude={"hub"}).encode()).hexdigest()[:16]
 
 
 class CorpusCard(BaseModel):

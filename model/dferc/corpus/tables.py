@@ -3,7 +3,8 @@
 import contextlib
 import csv
 import hashlib
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from dferc.errors import UserError
@@ -13,6 +14,10 @@ SHOWN_PROBLEMS = 10
 """Of one file; a file of the wrong kind has one in every row."""
 TOO_LONG = 10
 """Digits; a turn is kept in 32 bits."""
+WINDOWS = {byte: bytes([byte]).decode("cp1252", errors="replace") for byte in range(0x80, 0xA0)}
+"""C1 control characters to what Windows-1252 has in their place; U+FFFD for the five bytes that it leaves open."""
+TAKEN_FOR = {ord(character): byte for byte, character in WINDOWS.items() if character != "\ufffd"}
+"""Characters of Windows-1252 to the bytes that were taken for them."""
 
 
 def read_rows(
@@ -31,17 +36,28 @@ def read_rows(
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.DictReader(lines, restval="")
+            reader = csv.DictReader(lines, restval="", strict=True)  # strict: a quotation mark left open eats rows
+            names = list(reader.fieldnames or ())
             rows = list(reader)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror or error})") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} is not a CSV file in UTF-8: {error}") from None
-    lacking = set(columns) - set(reader.fieldnames or ())
-    if lacking:
-        raise UserError(f"{path} lacks the columns {', '.join(sorted(lacking))}; {advice}")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not in UTF-8, save it as CSV in UTF-8: {error}") from None
+    except csv.Error as error:
+        raise UserError(f"{path} is not a CSV file ({error}): is a quotation mark left open?") from None
+    _refuse_header(path, names, columns, advice)
     refuse_rows(path, ((line, problem) for line, row in enumerate(rows, start=2) for problem in problems_of(row)))
     return rows
+
+
+def _refuse_header(path: Path, names: Sequence[str], columns: Iterable[str], advice: str) -> None:
+    lacking = sorted(set(columns) - set(names))
+    if lacking:
+        separated = (
+            f" (its header is one column, {names[0]!r}: commas must separate columns)" if len(names) == 1 else ""
+        )
+        raise UserError(f"{path} lacks the columns {', '.join(lacking)}{separated}; {advice}")
+    refuse(str(path), (f"column {name!r} occurs twice" for name, count in Counter(names).items() if count > 1))
 
 
 def refuse_rows(path: Path, problems: Iterable[tuple[int, str]]) -> None:
@@ -53,8 +69,7 @@ def refuse(where: str, problems: Iterable[str]) -> None:
     """Raise a UserError that names the first problems, if there are any."""
     found = list(problems)
     if found:
-        more = [f"and {len(found) - SHOWN_PROBLEMS} more"] if len(found) > SHOWN_PROBLEMS else []
-        raise UserError.collected(where, found[:SHOWN_PROBLEMS] + more)
+        raise UserError.collected(where, found, SHOWN_PROBLEMS)
 
 
 def unless_whole(row: Row, *columns: str) -> list[str]:
@@ -68,20 +83,20 @@ def repaired(text: str) -> str:
     """Text whose bytes were once taken for the wrong encoding, made right; other text as it is.
 
     Older copies of MELD hold Windows-1252 punctuation as C1 control characters (U+0092 for ’), or UTF-8 that was read
-    as Windows-1252 (â€™).
+    as Windows-1252 (â€™, and U+009D at the end of ”, since that encoding leaves five bytes open); strings of Python 2
+    hold UTF-8 that was read as Latin-1. Halves of characters (surrogates) are joined, those that have lost the other
+    half become U+FFFD.
     """
+    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     with contextlib.suppress(UnicodeError):
-        text = text.encode("cp1252").decode("utf-8")
-    return "".join(_printable(c) if "\x80" <= c <= "\x9f" else c for c in text)
-
-
-def _printable(control: str) -> str:
-    return control.encode("latin-1").decode("cp1252", errors="replace")
+        text = text.translate(TAKEN_FOR).encode("latin-1").decode("utf-8")
+    return text.translate(WINDOWS)
 
 
 def sha256(*paths: Path) -> str:
     """SHA-256 of the bytes of one file, or of several one after the other."""
     digest = hashlib.sha256()
     for path in paths:
-        digest.update(path.read_bytes())
+        with path.open("rb") as file:
+            hashlib.file_digest(file, lambda: digest)
     return digest.hexdigest()

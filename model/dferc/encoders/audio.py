@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from dferc.corpus.contract import Modality
 from dferc.corpus.recordings import Clip, RecordedUtterance
 from dferc.encoders.extractor import Extracted
-from dferc.encoders.media import MediaError, decode_audio
+from dferc.encoders.media import VERSION, MediaError, decode_audio
 from dferc.encoders.optional import optional
 
 SILENCE = 2.0**-15
@@ -53,7 +53,7 @@ class AudioExtractor:
         self._modality = Modality(
             width=self._smile.num_features,
             extractor=f"opensmile {opensmile.__version__} {config.feature_set} functionals",
-            parameters={**config.model_dump(), "decoder": f"av {decoder.__version__}"},
+            parameters={**config.model_dump(), "decoder": f"av {decoder.__version__}, {VERSION}"},
         )
 
     def described(self) -> Modality:

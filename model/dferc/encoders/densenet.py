@@ -5,7 +5,6 @@ compression 0.5. Sizes and the stride of the first convolution are those of the 
 and MEmoBERT (AIM3-RUC) train on FER+; so are the names of the tensors, so that its weights can be taken as they are.
 """
 
-import hashlib
 from collections import OrderedDict
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from dferc.corpus.tables import sha256
 from dferc.errors import UserError
 
 GROWTH = 12
@@ -90,7 +90,7 @@ def trained_densenet(path: Path) -> tuple[DenseNet, str]:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys() if not _unused(name)}  # noqa: SIM118
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = sha256(path)
     except (OSError, SafetensorError) as error:
         raise UserError(
             f"the weights of the DenseNet cannot be read from {path} ({error}): give a safetensors file, "

@@ -1,10 +1,10 @@
 """The largest face in a picture, cut out as the small gray image that expression networks are trained on."""
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
 
+from dferc.corpus.tables import sha256
 from dferc.encoders.optional import optional
 
 CASCADE = "haarcascade_frontalface_default.xml"
@@ -33,7 +33,7 @@ class FaceFinder:
         self._cv2.setNumThreads(1)  # one worker, one core
         path = Path(self._cv2.data.haarcascades) / CASCADE
         self.version = f"cv2 {self._cv2.__version__} {path.stem}"
-        self.sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        self.sha256 = sha256(path)
         self._cascade = self._cv2.CascadeClassifier(str(path))
         self._smallest, self._neighbours, self._margin, self._side = smallest, neighbours, margin, side
 

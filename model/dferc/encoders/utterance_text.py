@@ -67,12 +67,12 @@ class TextExtractor:
         self._tokenizer, encoder = load_encoder(config.source, config.max_tokens)
         TextPacker(self._tokenizer, config.max_tokens)  # refuses tokenizers without markers now, not at a dialogue
         self._encoder = encoder.to(device).eval()
-        name = f"{encoder.config.model_type} {Path(config.source).name}"
         self._modality = Modality(
             width=int(encoder.config.hidden_size),
-            extractor=f"{name}, transformers {transformers.__version__}",
+            extractor=f"{encoder.config.model_type}, transformers {transformers.__version__}",
             parameters=config.model_dump(exclude={"source", "batch"}),
             weights=tensors_sha256(encoder.state_dict()),
+            hub=None if Path(config.source).exists() else config.source,
         )
 
     def described(self) -> Modality:

@@ -15,7 +15,7 @@ from dferc.corpus.recordings import RecordedUtterance
 from dferc.encoders.densenet import FACE, RANDOM_SEED, WIDTH, random_densenet, trained_densenet
 from dferc.encoders.extractor import Extracted
 from dferc.encoders.faces import FaceFinder
-from dferc.encoders.media import MediaError, decode_frames
+from dferc.encoders.media import VERSION, MediaError, decode_frames
 from dferc.encoders.optional import optional
 
 RANDOM = "random"
@@ -85,7 +85,7 @@ class VideoExtractor:
             extractor="DenseNet-BC-100-12" + (f", untrained (seed {RANDOM_SEED})" if self._untrained else ""),
             parameters={
                 **config.model_dump(exclude={"weights", "batch"}),
-                "decoder": f"av {decoder.__version__}",
+                "decoder": f"av {decoder.__version__}, {VERSION}",
                 "detector": self._finder.version,
                 "detector_sha256": self._finder.sha256,
             },

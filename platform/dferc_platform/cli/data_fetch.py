@@ -3,21 +3,18 @@
 import re
 from enum import StrEnum
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.filesize import decimal
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from dferc.errors import UserError
+from dferc_platform.cli.progress import LiveBars
 from dferc_platform.cli.report import say
 from dferc_platform.fetch.catalogue import What
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
-
     from dferc_platform.fetch.catalogue import Item
 
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
@@ -93,39 +90,17 @@ def _show_plan(items: "list[Item]", folder: Path) -> None:
         say(f"Would download {item.url} to {folder / item.name}{there}: {size}, {checked}")
 
 
-class TransferBars:
+class TransferBars(LiveBars):
     """A bar a file with bytes, speed and time left; ten lines a file where there is no terminal."""
 
     def __init__(self) -> None:
-        console = Console()
-        self._live = console.is_terminal
-        self._tasks: dict[str, TaskID] = {}
+        super().__init__(DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
         self._said: dict[str, int] = {}
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=20),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not self._live,
-        )
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     def move(self, name: str, done: int, total: int | None) -> None:
         """Show that so many bytes of all are here."""
-        if self._live:
-            if name not in self._tasks:
-                self._tasks[name] = self._progress.add_task(name, total=total)
-            self._progress.update(self._tasks[name], completed=done, total=total)
+        if self.live:
+            self._show(name, done, total)
             return
         step = done * LINES // total if total else 0
         if self._said.get(name) != step:

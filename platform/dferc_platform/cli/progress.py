@@ -2,10 +2,10 @@
 
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from dferc_platform.cli.durations import duration
 from dferc_platform.cli.report import say
@@ -15,20 +15,17 @@ if TYPE_CHECKING:
     from dferc_platform.sweep import SweepProgress
 
 
-class Bars:
-    """Bars that each count something and say how it stands."""
+class LiveBars:
+    """Bars by name on a terminal; elsewhere nothing, so that a line can be printed instead."""
 
-    def __init__(self) -> None:
+    def __init__(self, *columns: ProgressColumn) -> None:
         console = Console()
         self.live = console.is_terminal
         self._tasks: dict[str, TaskID] = {}
-        self._said: dict[str, int] = {}
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[state]}", markup=False),
-            TimeElapsedColumn(),
+            *columns,
             console=console,
             disable=not self.live,
         )
@@ -42,16 +39,26 @@ class Bars:
     ) -> None:
         self._progress.stop()
 
+    def _show(self, name: str, done: int, total: int | None, **fields: Any) -> None:
+        if name not in self._tasks:
+            self._tasks[name] = self._progress.add_task(name, total=total, **fields)
+        self._progress.update(self._tasks[name], completed=done, total=total, **fields)
+
+
+class Bars(LiveBars):
+    """Bars that each count something and say how it stands."""
+
+    def __init__(self) -> None:
+        super().__init__(MofNCompleteColumn(), TextColumn("{task.fields[state]}", markup=False), TimeElapsedColumn())
+        self._said: dict[str, int] = {}
+
     def move(self, name: str, done: int, total: int | None, state: str) -> None:
         """Show that so many of all are done, and how it stands."""
         if self.live:
-            if name not in self._tasks:
-                self._tasks[name] = self._progress.add_task(name, total=total, state=state)
-            self._progress.update(self._tasks[name], completed=done, state=state)
-            return
-        if self._said.get(name) != done:
+            self._show(name, done, total, state=state)
+        elif self._said.get(name) != done:
             say(f"{name}: {done}{f' of {total}' if total else ''}, {state}")
-        self._said[name] = done
+            self._said[name] = done
 
 
 class EpochBars(Bars):

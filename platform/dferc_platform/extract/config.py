@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dferc.corpus.contract import CorpusCard, Modality
@@ -13,7 +12,8 @@ from dferc.encoders.audio import AudioExtraction
 from dferc.encoders.extractor import Extractor
 from dferc.encoders.utterance_text import TextExtraction
 from dferc.encoders.video import VideoExtraction
-from dferc.errors import UserError
+from dferc.errors import UserError, setting_problems
+from dferc_platform.config import read_yaml
 from dferc_platform.extract.job import Stage
 
 SECTIONS: Mapping[str, type[BaseModel]] = {
@@ -32,7 +32,7 @@ class ExtractionConfig(BaseModel):
     text: TextExtraction | None = Field(default=None, description="transformer over the transcripts")
     audio: AudioExtraction | None = Field(default=None, description="openSMILE over the sound")
     visual: VideoExtraction | None = Field(default=None, description="DenseNet over the faces")
-    standardise: tuple[str, ...] = Field(
+    standardise: tuple[Literal["text", "audio", "visual"], ...] = Field(
         default=("audio",),
         description="modalities brought to mean 0, deviation 1 by train, in float64",
     )
@@ -73,16 +73,14 @@ def read_extraction(path: Path | None, chosen: Mapping[str, Mapping[str, Any] | 
     Raises:
         UserError: unknown settings or bad values; all of them.
     """
-    content = {} if path is None else _read(path)
+    content: dict[str, Any] = {} if path is None else read_yaml(path)
     for name, settings in chosen.items():
         content[name] = None if settings is None else {**(content.get(name) or {}), **settings}
     try:
         return ExtractionConfig.model_validate(content)
     except ValidationError as error:
         where = "the settings of the extraction" if path is None else str(path)
-        raise UserError.collected(
-            where, (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        ) from None
+        raise UserError.collected(where, setting_problems(error, ExtractionConfig.model_fields)) from None
 
 
 def as_in(card: CorpusCard, places: Mapping[str, str | None]) -> ExtractionConfig:
@@ -90,41 +88,35 @@ def as_in(card: CorpusCard, places: Mapping[str, str | None]) -> ExtractionConfi
 
     Args:
         card: of that corpus.
-        places: where the text encoder and the visual weights lie here; a card knows them by their hash only. The text
-            encoder goes by its own name where no place is given.
+        places: where the text encoder and the visual weights lie here; a card knows them by their hash only. A text
+            encoder that came from the hub goes by its name there, where no place is given.
 
     Raises:
         UserError: it was not extracted here, or a place is missing.
     """
-    problems, sections = [], {}
+    problems: list[str] = []
+    sections: dict[str, BaseModel] = {}
     for name, modality in card.modalities.items():
-        kind = SECTIONS.get(name)
-        where = _place(name, modality, places.get(name))
-        if kind is None or not modality.parameters:
+        if name not in SECTIONS or not modality.parameters:
             problems.append(f"{name} was not made by `dferc data extract`, but by {modality.extractor}")
-        elif where is None:
-            problems.append(f"{name} needs --visual with the weights whose SHA-256 is {modality.weights}")
+        elif name in PLACES and not (places.get(name) or modality.hub):
+            problems.append(f"{name} needs --{name} with {_wanted(modality)}")
         else:
-            known = {field: value for field, value in modality.parameters.items() if field in kind.model_fields}
-            sections[name] = kind.model_validate(known | where)
+            sections[name] = _section(name, modality, places.get(name) or modality.hub)
     if problems:
         raise UserError.collected(f"corpus {card.name} cannot be followed", problems)
     return ExtractionConfig.model_validate(sections)
 
 
-def _place(name: str, modality: Modality, given: str | None) -> dict[str, str] | None:
-    if name == "text":
-        return {"source": given or modality.extractor.split(",")[0]}
-    if name == "visual":
-        return {"weights": given} if given else None
-    return {}
+PLACES = {"text": "source", "visual": "weights"}
+"""Modality to the setting that says where its weights lie."""
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path} cannot be read as YAML: {str(error).splitlines()[0]}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} must map text, audio and visual to their settings")
-    return content
+def _wanted(modality: Modality) -> str:
+    return f"the weights whose SHA-256 is {modality.weights}" if modality.weights else "`random`, an untrained network"
+
+
+def _section(name: str, modality: Modality, place: str | None) -> BaseModel:
+    kind = SECTIONS[name]
+    known = {field: value for field, value in modality.parameters.items() if field in kind.model_fields}
+    return kind.model_validate(known | ({PLACES[name]: place} if name in PLACES else {}))

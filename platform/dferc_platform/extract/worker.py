@@ -33,6 +33,7 @@ class Worker:
         self._run = run
         self._modality = ""
         self._extractor: Extractor | None = None
+        self._works = False
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Extract and keep one dialogue; hands on only counts, so that vectors never fill Ray's memory."""
@@ -41,11 +42,12 @@ class Worker:
         earlier = int(tried.read_text(encoding="ascii")) if tried.is_file() else 0
         extractor = self._extractor_of(row["modality"])
         if earlier >= ATTEMPTS:
-            extracted = _given_up(dialogue, extractor.described().width)
+            note = f"given up: the process ended {ATTEMPTS} times on a recording of this dialogue"
+            extracted = _nothing(dialogue, extractor.described().width, note)
         else:
             with atomic(tried) as temporary:
                 temporary.write_text(str(earlier + 1), encoding="ascii")
-            extracted = extractor.extract(dialogue)
+            extracted = self._extracted(extractor, dialogue)
         save_part(extracted, path)
         tried.unlink(missing_ok=True)
         return {
@@ -54,17 +56,28 @@ class Worker:
             "present": int(extracted.present.sum()),
         }
 
+    def _extracted(self, extractor: Extractor, dialogue: Sequence[RecordedUtterance]) -> Extracted:
+        """Vectors of a dialogue, or a note why there are none; an extractor that has never worked is another matter."""
+        try:
+            extracted = extractor.extract(dialogue)
+        except Exception as error:
+            if not self._works:
+                raise
+            note = f"given up: {type(error).__name__} in the extractor ({' '.join(str(error).split())[:200]})"
+            return _nothing(dialogue, extractor.described().width, note)
+        self._works = True
+        return extracted
+
     def _extractor_of(self, modality: str) -> Extractor:
         """Rows come sorted by modality, so one extractor at a time is enough."""
         if self._extractor is None or modality != self._modality:
             self._extractor = None  # frees the last one before the next is built
             self._extractor = self._builders[modality]()
-            self._modality = modality
+            self._modality, self._works = modality, False
         return self._extractor
 
 
-def _given_up(dialogue: Sequence[RecordedUtterance], width: int) -> Extracted:
-    note = f"given up: the process ended {ATTEMPTS} times on a recording of this dialogue"
+def _nothing(dialogue: Sequence[RecordedUtterance], width: int, note: str) -> Extracted:
     nothing = np.zeros((len(dialogue), width), np.float32)
     return Extracted(nothing, np.zeros(len(dialogue), bool), (note,) * len(dialogue))
 

@@ -1,6 +1,5 @@
 """Bringing a file here: it goes on where it was cut off, and appears only when it is whole and right."""
 
-import hashlib
 import re
 import shutil
 import time
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dferc.corpus.store import atomic
+from dferc.corpus.tables import sha256
 from dferc.errors import UserError
 from dferc_platform.fetch.catalogue import Item
 from dferc_platform.fetch.part import Part
@@ -60,14 +60,8 @@ def download(item: Item, folder: Path, progress: Progress, patience: Patience = 
     return Downloaded(target, digest, fresh, verified=bool(expected))
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
-
-
 def _found(target: Path, expected: str | None) -> str:
-    digest = file_sha256(target)
+    digest = sha256(target)
     if expected and digest != expected:
         raise UserError(
             f"{target} is there with the SHA-256 {digest}, must be {expected}: move it away to download again"
@@ -78,7 +72,7 @@ def _found(target: Path, expected: str | None) -> str:
 def _brought(item: Item, target: Path, expected: str | None, progress: Progress, patience: Patience) -> str:
     with Part(target) as part:
         _bring(item, part, progress, patience)
-        digest = file_sha256(part.path)
+        digest = sha256(part.path)
         if expected and digest != expected:
             part.drop()
             raise UserError(

@@ -4,6 +4,7 @@ import shutil
 import tarfile
 import tempfile
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from dferc.errors import UserError
@@ -26,7 +27,9 @@ def unpack(archive: Path, folder: Path) -> list[Path]:
         for inner in sorted(path for path in inside.rglob("*") if path.name.endswith(ARCHIVES) and path.is_file()):
             _extract(inner, inner.parent)
             inner.unlink()
-        return [_moved(path, folder) for path in sorted(inside.iterdir())]
+        made = sorted(inside.iterdir())
+        _refuse_present(folder / path.name for path in made)
+        return [path.rename(folder / path.name) for path in made]
 
 
 def _extract(archive: Path, into: Path) -> None:
@@ -44,8 +47,7 @@ def _extract(archive: Path, into: Path) -> None:
         raise UserError(f"{archive.name} is damaged, nothing of it was kept ({error}): download it again") from None
 
 
-def _moved(path: Path, folder: Path) -> Path:
-    target = folder / path.name
-    if target.exists():
-        raise UserError(f"{target} is there already: move it away to unpack again")
-    return path.rename(target)
+def _refuse_present(targets: Iterable[Path]) -> None:
+    there = [str(target) for target in targets if target.exists()]
+    if there:
+        raise UserError(f"{', '.join(there)} is there already: move it away to unpack again")

@@ -82,7 +82,7 @@ def ask(url: str, start: int = 0, validator: str | None = None, timeout: float =
         raise _refusal(url, error) from None
     except (OSError, http.client.HTTPException) as error:
         raise _failure(url, error) from None
-    return _answer(body, start)
+    return _answer(body, start, validator)
 
 
 def refuse_address(url: str) -> None:
@@ -147,7 +147,7 @@ def _failure(url: str, error: Exception) -> Exception:
     return InterruptedTransferError(f"{url} cannot be reached ({reason(error)})")
 
 
-def _answer(body: Any, asked: int) -> Answer:
+def _answer(body: Any, asked: int, version: str | None) -> Answer:
     headers = body.headers
     etag = headers.get("ETag", "")
     validator = etag if etag.startswith('"') else headers.get("Last-Modified")  # a weak ETag promises no equal bytes
@@ -158,4 +158,7 @@ def _answer(body: Any, asked: int) -> Answer:
     if found is None or int(found[1]) != asked:
         body.close()
         raise RangeRefusedError("the server answered with another part than was asked for")
-    return Answer(asked, int(found[2]), validator, body)
+    if validator not in (None, version):  # some servers do not know If-Range
+        body.close()
+        raise RangeRefusedError("the server answered with a part of another version of the file")
+    return Answer(asked, int(found[2]), version, body)

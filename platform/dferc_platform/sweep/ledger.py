@@ -67,7 +67,7 @@ class Ledger:
     def ask(self) -> Proposal | None:
         """A trial that has not been run; None when the budget is spent or the space has nothing new."""
         for _ in range(MOST_REPEATED):
-            if self._spent():
+            if self.spent:
                 return None
             values = self._sampler.ask()
             if values is None:
@@ -92,7 +92,9 @@ class Ledger:
                 self._write({"again": number})
                 del self.outcomes[number]
 
-    def _spent(self) -> bool:
+    @property
+    def spent(self) -> bool:
+        """Whether the budget allows no further trial."""
         trials, minutes = self._budget.trials, self._budget.minutes
         late = minutes is not None and self.elapsed > 60 * minutes
         return late or (trials is not None and len(self.proposals) >= trials)

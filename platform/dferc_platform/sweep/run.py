@@ -110,7 +110,8 @@ def _conduct(job: SweepJob, tracker: Tracker, concurrency: int, progress: Progre
     status = "FAILED"
     try:
         _catch_up(job, ledger, observer)
-        _tune(job, ledger, observer, concurrency)
+        if ledger.open or not ledger.spent:  # starting Tune to do nothing takes seconds
+            _tune(job, ledger, observer, concurrency)
         status = "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"

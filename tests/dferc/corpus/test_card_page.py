@@ -35,6 +35,7 @@ def test_counts_and_provenance(corpus):
     for said in ("CC BY 4.0", "order of appearance", "- a | b was mended", "made by a test", "by number"):
         assert said in page
     assert cells(page, "mended")[-1] == "a \\| b was mended"
+    assert "\ndferc data verify 'ward 3.parquet'\n" in page_of(corpus, name="ward 3")
 
 
 def test_modalities_say_how_they_were_made(corpus):

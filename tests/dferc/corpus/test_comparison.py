@@ -6,6 +6,7 @@ import pytest
 
 from dferc.corpus import Corpus, corpus_schema, vector_array
 from dferc.corpus.comparison import ABSENT, Comparison, compare
+from dferc.corpus.contract import EXTRACTION_TYPE, Scaling
 
 
 @pytest.fixture(scope="module")
@@ -103,11 +104,37 @@ def test_vectors_are_measured(a):
 def test_other_widths_and_lone_modalities(a, make_corpus):
     b = make_corpus([4, 3, 2, 5, 2], widths={"text": 9, "audio": 5}, missing=0)
     found = compare(a, b)
-    assert {field.where for field in found.card} == {
-        "modalities.text.width", "modalities.visual.width", "modalities.visual.extractor",
-        "modalities.visual.parameters", "modalities.visual.weights", "modalities.visual.scaling",
-    }  # fmt: skip
+    visual = a.card.modalities["visual"]
+    assert [(field.where, field.a, field.b) for field in found.card] == [
+        ("modalities.text.width", "6", "9"),
+        ("modalities.visual", f"{visual.width} numbers from {visual.extractor}", ABSENT),
+    ]
     assert (found.vectors["text"].differing, list(found.vectors)) == (None, ["text", "audio"])
+
+
+def test_settings_and_scalings_of_a_modality_are_compared_one_by_one(a):
+    def carded(mean, rate):
+        scaling = Scaling(mean=(mean,) * 5, scale=(1.0,) * 5, clip=10.0)
+        audio = a.card.modalities["audio"].model_copy(update={"parameters": {"rate": rate}, "scaling": scaling})
+        card = a.card.model_copy(update={"modalities": {**a.card.modalities, "audio": audio}})
+        return Corpus.from_table(a.table.replace_schema_metadata({b"dferc.corpus": card.as_json()}))
+
+    scaled, rated = compare(carded(0.0, 1), carded(0.5, 2)).card
+    assert (scaled.where, rated.where) == ("modalities.audio.scaling", "modalities.audio.parameters.rate")
+    assert scaled.a != scaled.b
+    assert scaled.a.startswith("clip 10, means and deviations ")
+    assert (rated.a, rated.b) == ("1", "2")
+    assert compare(a, carded(0.0, 1)).card[0].a == "none"
+
+
+def test_notes_are_compared_where_both_have_them(a):
+    def noted(note):
+        cells = [{"extractor": "e 1", "note": note}] + [{"extractor": "e 1", "note": ""}] * 15
+        return Corpus.from_table(a.table.append_column("extraction.audio", pa.array(cells, EXTRACTION_TYPE)))
+
+    (found,) = compare(noted("silent"), noted("")).utterances["extraction.audio"].first
+    assert (found.where, found.a, found.b) == ("d000 turn 0", "silent (e 1)", "nothing noted (e 1)")
+    assert compare(a, noted("silent")).utterances == {}
 
 
 def test_other_columns_count_too(a):

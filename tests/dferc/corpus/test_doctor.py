@@ -121,6 +121,15 @@ def test_shared_vectors_are_named(sound):
     assert sentence.startswith("1 of 7 audio vectors of test are in train too")
 
 
+@pytest.mark.parametrize("modality", ["text_layer2", "comet_xintent"])
+def test_other_vectors_of_texts_are_as_equal_as_the_texts(make_corpus, modality):
+    corpus = make_corpus([2, 2, 2, 2, 2], widths={modality: 3}, missing=0)
+    same = with_column(corpus, "text", pa.array(["Hey.", "You!"] * 5))
+    same = with_vectors(same, modality, lambda v: v.__setitem__(slice(None), v[[0, 1] * 5]))
+    assert one(same, "vectors in two splits")[0] == one(same, "repeated vectors")[0] == "good"
+    assert one(same, "dialogues in two splits")[0] == "good"
+
+
 def test_equal_texts_may_have_equal_vectors_but_different_ones_may_not(sound):
     train, test = sound.rows("train"), sound.rows("test")
 
@@ -207,6 +216,12 @@ def test_dialogues_without_a_label_are_counted(sound):
     )
 
 
+def test_conversations_without_any_label_lack_no_class(sound):
+    bare = with_column(sound, "label", pa.array([None] * 27, pa.int32()))
+    assert one(bare, "absent classes")[0] == "good"
+    assert {verdict for verdict, _, _ in found(bare, "unlabelled")} == {"warning"}
+
+
 def test_a_damaged_copy_in_the_cache_is_wrong(sound):
     assert one(sound, "fingerprint")[0] == "good"
     assert one(Corpus(sound.table, sound.card, "0" * 64), "fingerprint")[0] == "wrong"
@@ -226,22 +241,28 @@ def test_repairs_are_shown_as_mended(sound):
     ]
 
 
-def test_notes_of_extractors_are_counted_by_kind(make_corpus):
+def test_notes_of_extractors_are_counted_by_kind_with_the_first_place(make_corpus):
     corpus = make_corpus(LENGTHS, missing=0)
     rows = corpus.table.num_rows
-    present = np.arange(rows) >= 2
+    present = np.arange(rows) >= 3
     corpus = with_column(corpus, "features.audio", vector_array(corpus.features("audio"), present))
     notes = [
-        "clip of 0.03 s is too short",
-        "clip of 0.04 s is too short",
+        "'b 1.wav' has no sound",
+        '"Ann\'s.wav" has no sound',
+        "'c.wav' has no sound",
         "audio ends 0.2 s early",
-        *[None] * (rows - 3),
+        *[None] * (rows - 4),
     ]
     recorded = [{"extractor": "openSMILE", "note": note} for note in notes]
     noted = found(with_column(corpus, "extraction.audio", pa.array(recorded, EXTRACTION_TYPE)), "extraction")
+    here, there = (f"turn {corpus.table['turn'][row]} of {corpus.table['dialogue'][row]}" for row in (0, 3))
     assert noted == [
-        ("warning", "audio", "2 utterances of audio left without a vector: clip of 0.03 s is too short (the first)"),
-        ("mended", "audio", "1 utterances of audio used all the same: audio ends 0.2 s early"),
+        (
+            "warning",
+            "audio",
+            f"3 utterances of audio left without a vector: 'b 1.wav' has no sound (the first is {here})",
+        ),
+        ("mended", "audio", f"1 utterances of audio used all the same: audio ends 0.2 s early ({there})"),
     ]
     recorded[5] = {"extractor": "another", "note": None}
     mixed = found(with_column(corpus, "extraction.audio", pa.array(recorded, EXTRACTION_TYPE)), "extraction")
@@ -355,6 +376,16 @@ def test_vectors_that_only_tell_are_no_leak(unseen):
     assert verdict == "good"
     assert sentence.count("on test") == 2
     assert found(unseen, "label leakage") == []
+
+
+def test_other_shares_of_the_classes_in_test_are_no_leak(unseen):
+    labels = np.where(np.random.default_rng(0).random(len(unseen.labels)) < 0.9, 0, 1)
+    test = unseen.rows("test")
+    labels[test] = np.arange(len(test)) % 2
+    shifted = with_column(unseen, "label", pa.array(labels, pa.int32()))
+    ((verdict, _, sentence),) = found(shifted, "label leakage", quick=False)
+    assert verdict == "good", sentence
+    assert "on test" in sentence
 
 
 @pytest.mark.real

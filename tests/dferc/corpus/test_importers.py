@@ -65,6 +65,8 @@ def test_meld_becomes_a_corpus(meld):
     [
         ("it\x92s", "it’s"),
         ("it\u00e2\u20ac\u2122s", "it’s"),
+        ("\u00e2\u20ac\u0153No\u00e2\u20ac\x9d", "“No”"),
+        ("it\u00e2\x80\x99s", "it’s"),
         ("caf\u00c3\u00a9", "café"),
         ("café", "café"),
         ("it’s — fine…", "it’s — fine…"),

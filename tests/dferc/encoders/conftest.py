@@ -10,6 +10,9 @@ import pytest
 
 from dferc.corpus.recordings import Clip, RecordedUtterance
 
+CODECS = {".mp4": ("mpeg4", "aac"), ".ts": ("mpeg2video", "mp2"), ".mpg": ("mpeg2video", "mp2")}
+"""Of pictures and of sound."""
+
 
 def write_media(
     path: Path,
@@ -20,18 +23,24 @@ def write_media(
     times: Sequence[float] | None = None,
     rotation: int = 0,
 ) -> str:
-    """A file of pictures [height, width, 3] and of sound [n]; lossless in .mkv, .avi and .wav, lossy in .mp4."""
-    lossy = path.suffix == ".mp4"
+    """A file of pictures [height, width, 3] and of sound [n]; lossless in .mkv, .avi and .wav, lossy in others.
+
+    Those of MPEG have no index and one key frame.
+    """
+    seen, heard = CODECS.get(path.suffix, ("ffv1", "pcm_s16le"))
     with av.open(str(path), "w") as container:
         if len(pictures):
-            video = container.add_stream("mpeg4" if lossy else "ffv1", rate=fps)
+            video = container.add_stream(seen, rate=fps)
             video.height, video.width = pictures[0].shape[:2]
-            video.pix_fmt = "yuv420p" if lossy else "bgr0"
-            video.time_base = video.codec_context.time_base = Fraction(1, 1000)
+            video.pix_fmt = "bgr0" if seen == "ffv1" else "yuv420p"
+            if seen == "mpeg2video":
+                video.codec_context.gop_size = len(pictures)
+            else:
+                video.time_base = video.codec_context.time_base = Fraction(1, 1000)
             if rotation:
                 video.set_display_rotation(rotation)
         if sound is not None:
-            audio = container.add_stream("aac" if lossy else "pcm_s16le", rate=rate, layout="mono")
+            audio = container.add_stream(heard, rate=rate, layout="mono")
         for number, picture in enumerate(pictures):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             frame.time_base = Fraction(1, 1000)

@@ -63,8 +63,8 @@ def test_what_cannot_be_heard_is_absent_and_said(is10, talk, tmp_path, make_medi
         "",
         "no recording",
         "silent",
-        "film.mkv has no sound",
-        "there is no file gone.wav",
+        "'film.mkv' has no sound",
+        "there is no file 'gone.wav'",
         "the sound ends at 1.00 s instead of 2.00 s",
         "",
     )

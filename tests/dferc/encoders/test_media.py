@@ -109,6 +109,42 @@ def test_pictures_at_uneven_times(tmp_path, make_media):
     assert [frame.time for frame in frames] == pytest.approx([0.0, 0.9, 1.0, 1.5], abs=1e-3)
 
 
+@pytest.mark.parametrize(("start", "stop", "shown"), [(0.4, 0.6, [2]), (0.85, 0.95, [2, 3]), (1.2, 1.4, [5])])
+def test_a_picture_is_shown_until_the_next_one(tmp_path, make_media, start, stop, shown):
+    times = (0.0, 0.04, 0.08, 0.9, 1.0, 1.02, 1.5)
+    path = make_media(tmp_path / "uneven.mkv", numbered(7), times=times)
+    frames, problem = gathered(decode_frames(Clip(path, start, stop), 50.0))
+    assert not problem
+    assert [number(frame) for frame in frames] == shown
+
+
+@pytest.mark.parametrize("name", ["count.ts", "count.mpg"])
+def test_a_clip_in_a_container_without_an_index(tmp_path, make_media, speech, name):
+    path = make_media(tmp_path / name, numbered(100, 48, 64), speech(4.0), fps=25)
+    whole, _ = gathered(decode_frames(Clip(path), 25.0))
+    part, problem = gathered(decode_frames(Clip(path, 2.0, 3.0), 25.0))
+    assert not problem
+    assert part[0].time == pytest.approx(2.0, abs=0.04)
+    assert len(part) == 25
+    at = {frame.time: frame.rgb for frame in whole}
+    assert all(np.array_equal(frame.rgb, at[frame.time]) for frame in part)
+    samples, _ = sound_of(Clip(path))
+    clip, problem = sound_of(Clip(path, 2.0, 3.0))
+    assert not problem
+    assert len(clip) == RATE
+    assert np.abs(clip - samples[2 * RATE : 3 * RATE]).max() < 1e-3
+
+
+def test_sound_that_changes_its_form_on_the_way(tmp_path, make_media, speech):
+    parts = [
+        Path(make_media(tmp_path / f"{rate}.mpg", sound=speech(1.0, rate), rate=rate)) for rate in (16_000, 48_000)
+    ]
+    both = tmp_path / "both.mpg"
+    both.write_bytes(b"".join(path.read_bytes() for path in parts))
+    samples, _ = sound_of(Clip(str(both)))
+    assert len(samples) == pytest.approx(2 * RATE, abs=0.1 * RATE)
+
+
 @pytest.mark.parametrize(("region", "brightness"), [("left", 10), ("right", 5)])
 def test_only_the_half_of_the_speaker(tmp_path, make_media, region, brightness):
     path = make_media(tmp_path / "two.mkv", numbered(1, height=23, width=31))
@@ -167,13 +203,13 @@ def broken(kind, folder, make_media, speech):
 @pytest.mark.parametrize(
     ("kind", "sentence"),
     [
-        ("absent", "there is no file absent.mp4"),
-        ("folder", "there is no file folder.mp4"),
-        ("pipe", "there is no file pipe.mp4"),
-        ("text", "text.mp4 cannot be decoded: Invalid data found when processing input"),
-        ("empty", "empty.mp4 cannot be decoded: Invalid data found when processing input"),
-        ("cut", "cut.mp4 cannot be decoded: Invalid data found when processing input"),
-        ("playlist", "playlist.mp4 "),
+        ("absent", "there is no file 'absent.mp4'"),
+        ("folder", "there is no file 'folder.mp4'"),
+        ("pipe", "there is no file 'pipe.mp4'"),
+        ("text", "'text.mp4' cannot be decoded: Invalid data found when processing input"),
+        ("empty", "'empty.mp4' cannot be decoded: Invalid data found when processing input"),
+        ("cut", "'cut.mp4' cannot be decoded: Invalid data found when processing input"),
+        ("playlist", "'playlist.mp4' "),
     ],
 )
 @pytest.mark.timeout(20)
@@ -186,14 +222,14 @@ def test_a_file_that_is_no_recording_gets_a_sentence(tmp_path, make_media, speec
 
 
 def test_an_address_is_never_opened():
-    assert sound_of(Clip("http://127.0.0.1:9/talk.wav"))[1] == "there is no file talk.wav"
+    assert sound_of(Clip("http://127.0.0.1:9/talk.wav"))[1] == "there is no file 'talk.wav'"
 
 
 def test_a_stream_that_is_not_there(tmp_path, make_media, speech):
     silent = make_media(tmp_path / "film.mkv", numbered(5))
     blind = make_media(tmp_path / "talk.wav", sound=speech(0.5))
-    assert sound_of(Clip(silent))[1] == "film.mkv has no sound"
-    assert gathered(decode_frames(Clip(blind), 5.0)) == ([], "talk.wav has no picture")
+    assert sound_of(Clip(silent))[1] == "'film.mkv' has no sound"
+    assert gathered(decode_frames(Clip(blind), 5.0)) == ([], "'talk.wav' has no picture")
 
 
 def test_a_coding_that_is_not_known(tmp_path, make_media):
@@ -201,7 +237,7 @@ def test_a_coding_that_is_not_known(tmp_path, make_media):
     path.write_bytes(path.read_bytes().replace(b"V_FFV1", b"V_WXYZ"))
     assert gathered(decode_frames(Clip(str(path)), 5.0)) == (
         [],
-        "film.mkv has its picture in a coding that is not known here",
+        "'film.mkv' has its picture in a coding that is not known here",
     )
 
 

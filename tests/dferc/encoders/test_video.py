@@ -106,8 +106,8 @@ def test_real_recordings_with_and_without_faces(extractor, face_videos, tmp_path
         "untrained network",
         "no face in any of 4 pictures",
         "no recording",
-        "talk.wav has no picture",
-        "there is no file gone.mp4",
+        "'talk.wav' has no picture",
+        "there is no file 'gone.mp4'",
     )
     assert " of 12 pictures" in extracted.notes[5]
     assert extracted.notes[6] == "the picture ends at 2.40 s instead of 9.00 s; untrained network"

@@ -37,7 +37,12 @@ def card(**modalities):
 def test_a_corpus_can_be_followed():
     audio, visual = AudioExtraction(feature_set="IS09"), VideoExtraction(weights="w.safetensors", margin=0.2)
     old = card(
-        text=Modality(width=4, extractor="roberta-base, transformers 5", parameters={"pooling": "mean", "layer": -2}),
+        text=Modality(
+            width=4,
+            extractor="roberta, transformers 5",
+            parameters={"pooling": "mean", "layer": -2},
+            hub="roberta-base",
+        ),
         audio=Modality(width=384, extractor="o", parameters={**audio.model_dump(), "decoder": "av 1"}),
         visual=Modality(width=342, extractor="d", parameters=visual.model_dump(exclude={"weights"}), weights="abc"),
     )
@@ -56,3 +61,22 @@ def test_a_corpus_that_was_imported_cannot_be_followed():
         as_in(old, {})
     assert "text was not made by `dferc data extract`, but by someone's file" in str(caught.value)
     assert "visual needs --visual with the weights whose SHA-256 is abc" in str(caught.value)
+
+
+def test_what_a_card_does_not_know_must_be_given():
+    old = card(
+        text=Modality(width=4, extractor="roberta, transformers 5", parameters={"pooling": "mean"}, weights="abc"),
+        visual=Modality(width=342, extractor="d", parameters={"margin": 0.2}),
+    )
+    with pytest.raises(UserError) as caught:
+        as_in(old, {})
+    assert "text needs --text with the weights whose SHA-256 is abc" in str(caught.value)
+    assert "visual needs --visual with `random`, an untrained network" in str(caught.value)
+
+
+def test_unknown_modalities_cannot_be_standardised(tmp_path):
+    (tmp_path / "e.yaml").write_text("standardise: [vidio]")
+    with pytest.raises(UserError, match="standardise"):
+        read_extraction(tmp_path / "e.yaml", {})
+    with pytest.raises(UserError, match="there is no file"):
+        read_extraction(tmp_path / "absent.yaml", {})

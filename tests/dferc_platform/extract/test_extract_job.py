@@ -12,6 +12,7 @@ from dferc.encoders.extractor import Extracted
 from dferc.errors import UserError
 from dferc_platform.extract.job import ExtractionJob, Stage
 from dferc_platform.extract.parts import load_part
+from dferc_platform.extract.worker import DIALOGUE, Worker
 
 DIALOGUES, TURNS = 8, 3
 
@@ -48,6 +49,40 @@ def stage(calls, poison=None):
         return Noting()
 
     return Stage("text", build, neural=True)
+
+
+class Moody:
+    """Fails on the dialogues that it is told to fail on."""
+
+    def __init__(self, fails):
+        self.fails = fails
+
+    def described(self):
+        return Modality(width=2, extractor="moody 1")
+
+    def extract(self, dialogue):
+        if dialogue[0].dialogue in self.fails:
+            raise ValueError("one\npixel wide")
+        return Extracted(np.ones((len(dialogue), 2), np.float32), np.ones(len(dialogue), bool), ("",) * len(dialogue))
+
+
+def worked(tmp_path, fails, names):
+    worker = Worker({"text": lambda: Moody(fails)}, "run")
+    dialogues = recordings().dialogues()
+    for name in names:
+        part = str(tmp_path / f"{name}.arrow")
+        worker({"modality": "text", "utterances": DIALOGUE.dump_json(dialogues[name]).decode(), "part": part})
+
+
+def test_an_error_in_one_dialogue_is_a_note(tmp_path):
+    worked(tmp_path, {"d1"}, ["d0", "d1", "d2"])
+    assert load_part(tmp_path / "d1.arrow").notes[0] == "given up: ValueError in the extractor (one pixel wide)"
+    assert load_part(tmp_path / "d2.arrow").present.all()
+
+
+def test_an_extractor_that_never_works_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match="pixel"):
+        worked(tmp_path, {"d0", "d1"}, ["d0", "d1"])
 
 
 def test_an_estimate_extracts_one_dialogue_and_keeps_nothing(tmp_path):

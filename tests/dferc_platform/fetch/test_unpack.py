@@ -45,6 +45,14 @@ def test_nothing_is_overwritten(nested, tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["MELD.Raw"]
 
 
+def test_of_several_things_none_is_moved_when_one_is_there(tmp_path):
+    made = archive(tmp_path / "two.tar", {"a/x": b"x", "b/x": b"x"})
+    (tmp_path / "out" / "b").mkdir(parents=True)
+    with pytest.raises(UserError, match="out/b is there already"):
+        unpack(made, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b"]
+
+
 @pytest.mark.parametrize(
     ("members", "link"),
     [({"../outside": b"x"}, None), ({"/outside": b"x", "a/../../outside": b"x"}, None), ({}, "../../outside")],

@@ -16,8 +16,8 @@ COUNTS, ORDER, DIALOGUES = "class counts", "label order", "number of dialogues"
 
 
 def absent_classes(corpus: Corpus) -> list[Check]:
-    """Whether every split has every class."""
-    return warnings_or_good("absent classes", _absent_classes(corpus), "every split has every class")
+    """Whether every split that has labels has every class."""
+    return warnings_or_good("absent classes", _absent_classes(corpus), "every labelled split has every class")
 
 
 def unlabelled(corpus: Corpus) -> list[Check]:
@@ -120,9 +120,9 @@ def _surplus(found: np.ndarray, expected: np.ndarray, labels: tuple[str, ...]) -
 
 def _absent_classes(corpus: Corpus) -> Iterator[Found]:
     for name in SPLITS:
-        counts = zip(corpus.card.labels, corpus.label_counts(name), strict=True)
-        absent = ", ".join(label for label, count in counts if not count)
-        if absent and corpus.split(name):
+        counts = corpus.label_counts(name)
+        absent = ", ".join(label for label, count in zip(corpus.card.labels, counts, strict=True) if not count)
+        if absent and counts.any():
             yield name, f"{name} has no utterance of {absent}: merge or drop these classes, or its scores hide them"
 
 

@@ -1,15 +1,16 @@
 """Where a corpus comes from, and what was met and mended when it was made."""
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 
 from dferc.corpus.contract import EXTRACTION
 from dferc.corpus.doctor.check import Check, Found, Verdict, warnings_or_good
+from dferc.corpus.doctor.rows import place
 from dferc.corpus.store import Corpus
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
-NUMBER = re.compile(r"\d+(?:\.\d+)?")
+PARTICULARS = re.compile(r"""\d+(?:\.\d+)?|'[^']*'|"[^"]*\"""")
+"""Numbers and names of files, in which notes of one kind differ."""
 
 
 def contract(corpus: Corpus) -> list[Check]:
@@ -69,13 +70,13 @@ def _notes(corpus: Corpus, modality: str) -> Iterator[Check]:
     if len(makers) > 1:
         sentence = f"vectors of {modality} come from {len(makers)} extractors ({', '.join(makers)}): make all with one"
         yield Check(name="extraction", verdict="warning", where=modality, sentence=sentence)
-    present = corpus.present(modality).tolist()
-    notes = [(there, row["note"]) for row, there in zip(recorded, present, strict=True) if row and row["note"]]
-    kinds = Counter((there, NUMBER.sub("N", note)) for there, note in notes)
-    examples = {(there, NUMBER.sub("N", note)): note for there, note in reversed(notes)}
-    for kind, count in kinds.most_common():
-        result = "used all the same" if kind[0] else "left without a vector"
-        verdict: Verdict = "mended" if kind[0] else "warning"
-        example = f"{examples[kind]}{' (the first)' if count > 1 else ''}"
-        sentence = f"{count} utterances of {modality} {result}: {example}"
+    rows_of: dict[tuple[bool, str], list[int]] = {}
+    for row, (there, record) in enumerate(zip(corpus.present(modality).tolist(), recorded, strict=True)):
+        if record and record["note"]:
+            rows_of.setdefault((there, PARTICULARS.sub("N", record["note"])), []).append(row)
+    for (there, _), rows in sorted(rows_of.items(), key=lambda kind: -len(kind[1])):
+        result = "used all the same" if there else "left without a vector"
+        verdict: Verdict = "mended" if there else "warning"
+        first = f"{'the first is ' if len(rows) > 1 else ''}{place(corpus, rows[0])}"
+        sentence = f"{len(rows)} utterances of {modality} {result}: {recorded[rows[0]]['note']} ({first})"
         yield Check(name="extraction", verdict=verdict, where=modality, sentence=sentence)

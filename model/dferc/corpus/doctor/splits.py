@@ -5,10 +5,9 @@ from itertools import combinations
 
 import numpy as np
 
-from dferc.corpus.batch import TEXT
 from dferc.corpus.contract import SPLITS
 from dferc.corpus.doctor.check import Check, Found, warnings_or_good
-from dferc.corpus.doctor.rows import pair_keys, plain_texts, vector_keys, words_alone
+from dferc.corpus.doctor.rows import content_keys, made_of_text, pair_keys, plain_texts, vector_keys, words_alone
 from dferc.corpus.store import Corpus
 
 SHORT_TEXT = 4
@@ -94,7 +93,7 @@ def _telling(corpus: Corpus) -> np.ndarray:
     """Rows [N] that are equal by no accident, unlike "Hey." and "Hey!" with the vectors of these words."""
     telling = np.array([len(text.split()) >= SHORT_TEXT for text in corpus.texts])
     for modality in corpus.card.modalities:
-        if modality != TEXT:
+        if not made_of_text(modality):
             telling |= corpus.present(modality) & corpus.features(modality).any(axis=1)
     return telling
 
@@ -116,19 +115,17 @@ def _shared_texts(corpus: Corpus, texts: list[str]) -> Iterator[Found]:
 def _shared_vectors(corpus: Corpus) -> Iterator[Found]:
     texts = words_alone(corpus)
     for modality in corpus.card.modalities:
-        vectors = corpus.features(modality)
-        keys = vector_keys(vectors)
-        usable = corpus.present(modality) & vectors.any(axis=1)
+        keys, usable = content_keys(corpus, modality)
         pairs = pair_keys(keys, texts)
         for first, second in combinations(SPLITS, 2):
             known, rows = corpus.rows(first), corpus.rows(second)
             known, rows = known[usable[known]], rows[usable[rows]]
             shared = np.isin(keys[rows], keys[known])
-            if modality == TEXT:
+            if made_of_text(modality):
                 shared &= ~np.isin(pairs[rows], pairs[known])
             if shared.any():
                 yield (
                     f"{modality}, {second}",
                     f"{int(shared.sum())} of {len(rows)} {modality} vectors of {second} are in {first} too"
-                    f"{', with another text' if modality == TEXT else ''}: a leak, or rows that were copied",
+                    f"{', with another text' if made_of_text(modality) else ''}: a leak, or rows that were copied",
                 )

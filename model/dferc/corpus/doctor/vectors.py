@@ -4,10 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dferc.corpus.batch import TEXT
 from dferc.corpus.contract import SPLITS
 from dferc.corpus.doctor.check import Check, Found, warnings_or_good
-from dferc.corpus.doctor.rows import pair_keys, vector_keys, words_alone
+from dferc.corpus.doctor.rows import content_keys, made_of_text, pair_keys, words_alone
 from dferc.corpus.store import Corpus
 
 WIDE_SCALES = 100
@@ -42,7 +41,7 @@ def repeated(corpus: Corpus) -> list[Check]:
 
 def constant(corpus: Corpus) -> list[Check]:
     """Whether numbers are the same in all of train."""
-    return warnings_or_good("constant numbers", _constant(corpus), "every number of every vector varies in train")
+    return warnings_or_good("constant numbers", _constant(corpus), "no number of a vector is the same in all of train")
 
 
 def scales(corpus: Corpus) -> list[Check]:
@@ -92,20 +91,18 @@ def _zeros(corpus: Corpus) -> Iterator[Found]:
 def _repeated(corpus: Corpus) -> Iterator[Found]:
     texts = words_alone(corpus)
     for modality in corpus.card.modalities:
-        vectors = corpus.features(modality)
-        keys = vector_keys(vectors)
-        usable = corpus.present(modality) & vectors.any(axis=1)
+        keys, usable = content_keys(corpus, modality)
         for name in SPLITS:
             rows = corpus.rows(name)
             rows = rows[usable[rows]]
             keys_here = keys[rows]
-            if modality == TEXT:  # equal texts have equal vectors
+            if made_of_text(modality):  # equal texts have equal vectors
                 _, first = np.unique(pair_keys(keys_here, [texts[row] for row in rows]), return_index=True)
                 keys_here = keys_here[first]
             _, counts = np.unique(keys_here, return_counts=True)
             shared = int(counts[counts > 1].sum())
             if shared:
-                what = "different texts" if modality == TEXT else "utterances"
+                what = "different texts" if made_of_text(modality) else "utterances"
                 yield (
                     f"{modality}, {name}",
                     f"{shared} {what} of {name} share their {modality} vector with another: rows that were copied, "

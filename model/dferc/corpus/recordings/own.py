@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dferc.corpus.contract import SPLITS, CorpusCard, Split
 from dferc.corpus.recordings.checks import checked
 from dferc.corpus.recordings.contract import Clip, RecordedUtterance, Recordings
 from dferc.corpus.recordings.own_rows import REGIONS, NumberedRow, problems_of, read_table, time_of
 from dferc.corpus.tables import refuse_rows, sha256
-from dferc.errors import UserError
+from dferc.errors import UserError, setting_problems
 
 TABLES = ("utterances.csv", "utterances.jsonl")
 ABOUT = "corpus.yaml"
@@ -31,6 +31,12 @@ class Shares(BaseModel):
 
     validation: float = Field(gt=0, lt=1)
     test: float = Field(gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _leave_something_to_train_on(self) -> "Shares":
+        if self.validation + self.test >= 1:
+            raise ValueError("validation and test together must be less than 1: the rest is train")
+        return self
 
 
 class About(BaseModel):
@@ -81,6 +87,8 @@ def read_own(path: Path | str, *, labels: Sequence[str] | None = None) -> Record
 def _table(path: Path) -> Path:
     if path.is_file():
         return path
+    if not path.exists():
+        raise UserError(f"there is no folder or table {path}")
     found = [path / name for name in TABLES if (path / name).is_file()]
     if len(found) != 1:
         has = "both" if found else "neither of them"
@@ -92,22 +100,25 @@ def _read_about(path: Path) -> About:
     if not path.is_file():
         return About()
     try:
-        return About.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        if not isinstance(content, dict):
+            raise UserError(f"{path} must hold names and values, as `labels: [calm, upset]` does")
+        return About.model_validate(content)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is no YAML in UTF-8: {error}") from None
+        raise UserError(f"{path} is no YAML in UTF-8: {' '.join(str(error).split())}") from None
     except ValidationError as error:
-        problems = (f"{'.'.join(map(str, e['loc'])) or 'all of it'}: {e['msg']}" for e in error.errors())
-        raise UserError.collected(str(path), problems) from None
+        raise UserError.collected(str(path), setting_problems(error, About.model_fields)) from None
 
 
 def _refuse_labels(table: Path, labels: tuple[str, ...], rows: Sequence[NumberedRow]) -> None:
     if len(labels) >= 2 and len(set(labels)) == len(labels) and all(labels):
         return
     found = sorted({row.cells["label"] for row in rows} - {""})
-    example = f"`labels: [{', '.join(found)}]`" if found else "the labels of the model that is to predict"
+    has = f"has the list of labels [{', '.join(labels)}]" if labels else "has no list of labels"
+    which = f"in its rows: {', '.join(found)}" if found else "those of the model that is to predict; --like gives them"
     raise UserError(
-        f"{table} has the labels {list(labels)}, must be two or more different ones in their order: "
-        f"give them in {ABOUT} beside it or as an argument, such as {example}"
+        f"{table} {has}: give two or more different ones in their order, as `labels: [...]` in {ABOUT} beside it or as "
+        f"the option labels ({which})"
     )
 
 

@@ -42,7 +42,7 @@ def read_recordings(
     problems = [problem for name, value in options.items() if (problem := _problem(layout, known, name, value))]
     if problems:
         raise UserError.collected("the options of the reading", problems)
-    chosen: dict[str, Any] = {name: value if known[name] else value.split(",") for name, value in options.items()}
+    chosen: dict[str, Any] = {name: value if known[name] else _listed(value) for name, value in options.items()}
     if layout == "own" and classes is not None:
         chosen["labels"] = classes
     recordings = reader(place, **chosen)
@@ -50,6 +50,10 @@ def read_recordings(
         has = ", ".join(recordings.card.labels)
         raise UserError(f"{place} has the classes {has}, must have {', '.join(classes)}, which the model knows")
     return recordings
+
+
+def _listed(value: str) -> list[str]:
+    return [name.strip() for name in value.split(",")]
 
 
 def _options(reader: Callable[..., Recordings]) -> dict[str, tuple[str, ...]]:

@@ -21,7 +21,7 @@ def refusal(*arguments, **named):
 
 
 def test_options_reach_the_reader(own):
-    recordings = read_recordings("own", own, {"labels": "calm,glad"})
+    recordings = read_recordings("own", own, {"labels": "calm, glad"})
     assert recordings.card.labels == ("calm", "glad")
 
 

@@ -121,6 +121,7 @@ def test_meld_names_bad_rows(meld):
     assert "row 3 has Dialogue_ID 'x', must be a whole number" in message
     assert "row 3 has Utterance_ID '-1'" in message
     assert "and 13 more" in message
+    assert "has 23 problems" in message
 
 
 def test_meld_refuses_a_turn_that_occurs_twice(meld):
@@ -132,7 +133,7 @@ def test_meld_refuses_other_tables(meld):
     write(meld, "dev", [], ["Utterance", "Speaker"])
     assert "lacks the columns Dialogue_ID, Emotion, Utterance_ID; take the *_sent_emo.csv" in refusal(meld)
     (meld / "dev_sent_emo.csv").write_bytes(b"Utterance\n\xff\xfe\n")
-    assert "is not a CSV file in UTF-8" in refusal(meld)
+    assert "is not in UTF-8, save it as CSV in UTF-8" in refusal(meld)
 
 
 def test_every_layout_has_a_reader_that_refuses_an_empty_folder(tmp_path):

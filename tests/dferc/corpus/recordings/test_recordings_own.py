@@ -84,8 +84,9 @@ def test_conversations_without_labels_are_all_test(own):
     recordings = read_own(own / "today.csv", labels=LABELS)
     assert {(u.split, u.label) for u in recordings.utterances} == {("test", None)}
     assert recordings.card.name == "today"
-    assert "must be two or more" in refusal(own / "today.csv", labels=None)
-    assert "the labels of the model that is to predict" in refusal(own / "today.csv", labels=None)
+    message = refusal(own / "today.csv", labels=None)
+    assert "today.csv has no list of labels: give two or more different ones" in message
+    assert "those of the model that is to predict; --like gives them" in message
 
 
 def test_splits_are_cut_by_shares_whatever_the_order(own):
@@ -108,10 +109,8 @@ def test_labelled_conversations_need_splits(own):
 
 
 def test_labels_must_be_given(own):
-    assert "such as `labels: [calm, upset]`" in refusal(own, labels=None)
-    assert "has the labels ['calm', 'calm'], must be two or more different ones" in refusal(
-        own, labels=("calm", "calm")
-    )
+    assert "(in its rows: calm, upset)" in refusal(own, labels=None)
+    assert "has the list of labels [calm, calm]: give two or more different ones" in refusal(own, ("calm", "calm"))
 
 
 @pytest.mark.parametrize(
@@ -131,6 +130,7 @@ def test_labels_must_be_given(own):
         ({"start": "2", "stop": "2"}, "row 4 stops at 2, must be after its start at 2"),
         ({"stop": "0"}, "row 4 stops at 0, must be after its start at 0"),
         ({"video": "b.mp4"}, "row 4 has the video 'b.mp4', but there is no file"),
+        ({"media": "so " * 200}, "row 4 has the media 'so so "),
         ({"audio": "https://example.org/b.wav"}, "must be a file on this machine: download it first"),
         ({"dialogue": "a", "split": "train", "turn": 3}, "row 4 repeats turn 3 of dialogue 'a', which is row 3"),
         ({"dialogue": "a"}, "row 4 has the split 'test', but its dialogue is in another by row 2"),
@@ -148,6 +148,28 @@ def test_all_problems_are_named_at_once(own):
     assert all(word in message for word in ("row 2 has the label 'glad'", "row 3 has turn 'x'", "'c.mp4'"))
 
 
+def test_of_many_problems_the_first_are_named(own):
+    write_csv(own, [ROWS[2] | {"turn": turn, "label": "glad"} for turn in range(30)])
+    message = refusal(own)
+    assert "has 30 problems" in message
+    assert message.endswith("and 20 more")
+
+
+def test_empty_rows_of_spreadsheets_are_skipped_and_counted(own):
+    write_csv(own, [ROWS[0], {}, ROWS[2], {}])
+    assert len(read_own(own, labels=LABELS).utterances) == 2
+    write_csv(own, [ROWS[0], {}, ROWS[2] | {"speaker": ""}])
+    assert "row 4 has no speaker" in refusal(own)
+
+
+def test_lines_of_json_end_where_files_say_and_not_inside_texts(own):
+    (own / "utterances.csv").unlink()
+    text = "one\u2028two\u0085three"
+    lines = [json.dumps(ROWS[2] | {"turn": turn, "text": text}, ensure_ascii=False) for turn in (0, 1)]
+    (own / "utterances.jsonl").write_text("\r\n".join(lines), encoding="utf-8")
+    assert [u.text for u in read_own(own, labels=LABELS).utterances] == [text, text]
+
+
 def test_files_elsewhere_may_be_named(own, tmp_path):
     (tmp_path / "elsewhere.wav").write_bytes(b"")
     write_csv(
@@ -161,8 +183,13 @@ def test_files_elsewhere_may_be_named(own, tmp_path):
     ("name", "content", "sentence"),
     [
         ("t.csv", "dialogue,turn\na,1\n", "lacks the columns speaker; each utterance needs"),
-        ("t.csv", "dialogue,turn,speaker,lable\na,1,x,calm\n", "column lable is unknown, must be one of dialogue"),
-        ("t.csv", "dialogue,turn,speaker\na,1,x,calm\n", "row 2 has more cells than the header"),
+        ("t.csv", "dialogue,turn,speaker,lable\na,1,x,calm\n", "column 'lable' is unknown, must be one of dialogue"),
+        ("t.csv", "dialogue,turn,speaker,\na,1,x,\n", "column '' is unknown"),
+        ("t.csv", "dialogue,turn,speaker,turn\na,1,x,2\n", "column 'turn' occurs twice"),
+        ("t.csv", "dialogue;turn;speaker\na;1;x\n", "header is one column, 'dialogue;turn;speaker': commas must"),
+        ("t.csv", "", "lacks the columns dialogue, speaker, turn; each utterance needs"),
+        ("t.csv", 'dialogue,turn,speaker\na,1,"x\nb,1,x\n', "(unexpected end of data): is a quotation mark left open?"),
+        ("t.csv", "dialogue,turn,speaker\na,1,x,calm\n", "row 2 has more cells than the header: put text with commas"),
         ("t.csv", "dialogue,turn,speaker\n", "holds no utterance"),
         ("t.jsonl", "", "holds no utterance"),
         ("t.jsonl", '{"dialogue": "a"', "row 1 is no JSON"),
@@ -182,8 +209,13 @@ def test_tables_of_another_kind_are_refused(tmp_path, name, content, sentence):
     ("content", "sentence"),
     [
         ("labels: [a, b", "is no YAML"),
-        ("lables: [a, b]", "lables: Extra inputs are not permitted"),
+        ("lables: [a, b]", "lables is unknown; did you mean labels?"),
+        ("colour: red", "colour is unknown; known are labels, licence, name"),
+        ("labels: [yes, no]", "labels.0 = True must be text: write it in quotes"),
+        ("- calm\n- upset\n", "must hold names and values, as `labels: [calm, upset]` does"),
         ("shares: {validation: 0, test: 2}", "has 2 problems"),
+        ("shares: {validation: 0.1, test: 0.1, tset: 0.1}", "corpus.yaml: shares.tset is unknown"),
+        ("shares: {validation: 0.5, test: 0.5}", "validation and test together must be less than 1"),
     ],
 )
 def test_corpus_yaml_of_another_kind_is_refused(own, content, sentence):
@@ -197,6 +229,7 @@ def test_a_folder_needs_one_table(own):
     write_json(own, ROWS)
     assert "and it has both" in refusal(own)
     assert "and it has neither of them" in refusal(own / "talk")
+    assert refusal(own / "nowhere").startswith("there is no folder or table")
 
 
 def test_the_example_of_the_documentation_is_read(tmp_path):
