@@ -23,6 +23,7 @@ torch.set_num_threads(1)
 prepare_environment()  # before any test module imports Ray, which reads it then and never again
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where tests run side by side, those that start a cluster or a server stay together and share it."""
     for item in items:
