@@ -141,7 +141,7 @@ def test_writing_again_gives_the_same_bytes(beta_study):
     before = {path: path.read_bytes() for path in sorted((beta_study / "report").rglob("*")) if path.is_file()}
     write_report(beta_study)
     after = {path: path.read_bytes() for path in sorted((beta_study / "report").rglob("*")) if path.is_file()}
-    assert len(before) == 5 + 2 * 5
+    assert len(before) == 6 + 2 * 5
     assert after == before
 
 
