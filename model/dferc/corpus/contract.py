@@ -65,9 +65,7 @@ class Modality(BaseModel):
         default_factory=dict, description="settings of the extractor; empty where others made the vectors"
     )
     weights: str | None = Field(default=None, description="SHA-256 of the extractor's weights, where it has any")
-    hub: str | None = Field(
-        default=None, description="name of the weights where they can be downloaded"
-    )
+    hub: str | None = Field(default=None, description="name of the weights where they can be downloaded")
     scaling: Scaling | None = Field(default=None, description="standardisation that was applied to raw numbers")
 
     @property

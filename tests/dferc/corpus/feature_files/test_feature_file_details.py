@@ -47,6 +47,36 @@ def test_a_validation_of_its_own_is_kept(writer, tmp_path):
     assert "the file's own dev" in corpus.card.split_note
 
 
+@pytest.mark.parametrize("corpus", ["iemocap", "meld"])
+def test_an_empty_validation_is_none(corpus, writer, tmp_path):
+    """It is restored out of train, as in files that have no validation at all."""
+    _, contents = writer.make(f"cosmic-{corpus}")
+    fields = contents["roberta.pkl"]
+    fields[-3], fields[-1] = fields[-3] + fields[-1], []
+    imported = import_feature_files(writer.write(tmp_path, contents))
+    assert len(imported.split("validation")) == 2
+    assert "out of the file's train" in imported.card.split_note
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("It\x92s", "It’s"),  # Windows-1252 read as Latin-1
+        ("Itâ€™s", "It’s"),  # UTF-8 read as Windows-1252
+        ("It\xe2\x80\x99s", "It’s"),  # UTF-8 read as Latin-1: a string of Python 2
+        ("\ud83d\ude00", "😀"),  # two halves, as Python 2 wrote them in protocol 0
+        ("a\ud800b", "a\ufffdb"),  # half a character
+    ],
+)
+def test_broken_encodings_are_repaired(written, meant, writer, tmp_path):
+    paths = changed(
+        writer, "mmgcn-iemocap", tmp_path, 6, lambda f: {d: [written] * len(texts) for d, texts in f.items()}
+    )
+    corpus = import_feature_files(paths)
+    assert set(corpus.texts) == {meant}
+    assert corpus.card.repairs == ("17 texts in a broken encoding were repaired",)
+
+
 def test_joined_files_follow_the_one_that_has_a_validation(writer, tmp_path):
     _, contents = writer.make("m3net-iemocap")
     roberta = contents["roberta.pkl"]

@@ -1,6 +1,7 @@
 """Every layout round-trips: features to the last bit, labels by name, splits as published, honest speakers."""
 
 import hashlib
+import pickle
 
 import numpy as np
 import pytest
@@ -81,6 +82,31 @@ def test_layout_round_trips(layout, protocol, writer, tmp_path):
     assert corpus.card.files == hashes
     assert corpus.card.name == truth.corpus
     assert any("texts in a broken encoding were repaired" in repair for repair in corpus.card.repairs)
+
+
+@pytest.mark.parametrize("layout", ["mmgcn-iemocap", "mmgcn-meld", "cosmic-iemocap", "dualgats-meld"])
+def test_files_read_as_bytes_and_saved_again_round_trip(layout, writer, tmp_path):
+    """What ``encoding="bytes"`` makes of the strings of Python 2: ids, speakers and texts are bytes."""
+    truth, contents = writer.make(layout)
+    for path in writer.write(tmp_path, contents, "python2"):
+        path.write_bytes(pickle.dumps(pickle.loads(path.read_bytes(), encoding="bytes")))  # noqa: S301 - our own
+    assert_round_trip(writer, layout, truth, import_feature_files([tmp_path]))
+
+
+def test_arrays_of_byte_strings_round_trip(writer, tmp_path):
+    """What ``np.array`` makes of strings in Python 2."""
+    style = writer.style(collect=lambda ids: np.array(ids, dtype="S"))
+    truth, contents = writer.make("mmgcn-iemocap", style=style)
+    speakers = {d: np.array(entries, dtype="S1") for d, entries in contents["a.pkl"][1].items()}
+    contents["a.pkl"] = (contents["a.pkl"][0], speakers, *contents["a.pkl"][2:])
+    assert_round_trip(writer, "mmgcn-iemocap", truth, imported(writer, "mmgcn-iemocap", contents, tmp_path))
+
+
+def test_samples_may_be_of_a_class_in_any_module(writer, tmp_path):
+    truth, contents = writer.make("cogmen-iemocap")
+    [path] = writer.write(tmp_path, contents, 2)
+    path.write_bytes(path.read_bytes().replace(b"ccogmen.Sample\nSample", b"c__main__\nSample"))
+    assert_round_trip(writer, "cogmen-iemocap", truth, import_feature_files([path]))
 
 
 def test_every_layout_is_written_here(writer):

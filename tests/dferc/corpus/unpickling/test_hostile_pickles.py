@@ -73,6 +73,7 @@ def gadgets(canary):
         "newobj_ex": PROTO + glob("subprocess", "Popen") + argument + b"\x85}\x92.",
         "newobj_ex of a known name": PROTO + glob("collections", "OrderedDict") + b")}\x92.",
         "dotted name": PROTO + text("builtins") + text("list.__class__.__base__.__subclasses__") + b"\x93)R.",
+        "known call with strange arguments": PROTO + glob("builtins", "bytes") + b"J\xff\xff\xff\x7f\x85R.",
         "dotted name in a known module": PROTO + text("numpy") + text("dtype.__class__") + b"\x93)R.",
         "dotted module": PROTO + text("collections.OrderedDict") + text("fromkeys") + b"\x93)R.",
         "member of numpy": PROTO + text("numpy") + text("ndarray.tofile") + b"\x93.",
@@ -153,6 +154,9 @@ def bombs():
     deep = b"h\x00)RK\x01" * 120_000 + b"N" + b"s" * 120_000
     pairs = b"](" + b"".join(b"J" + struct.pack("<i", i) + b"N\x86" for i in range(10_000)) + b"e"
     megabyte = b"X" + struct.pack("<I", 10**6) + b"a" * 10**6
+    data = b"B" + struct.pack("<I", 10**6) + bytes(10**6)
+    array = buffer(data, "i1", 10**6)
+    names = buffer(data, "S1000", 1000)
     same, same_tuple = b"](" + b"K\x01" * 20_000 + b"e", b"(" + b"K\x01" * 20_000 + b"t"
     order = b"(K\x03" + doubling + b"NNNtb"
     tuple_keys = b"".join(b"J" + struct.pack("<i", i) + b"\x85N" for i in range(5000))
@@ -205,11 +209,22 @@ def bombs():
         "sets of one member": PROTO + same + b"\x85\x94(" + (glob("builtins", "set") + b"h\x00R") * 5000 + b"l.",
         "dtypes of many arguments": PROTO + same_tuple + b"\x94(" + (glob("numpy", "dtype") + b"h\x00R") * 5000 + b"l.",
         "one long list, mentioned often": PROTO + same + b"\x94(" + b"h\x00" * 20_000 + b"l.",
+        "one long text, mentioned often": PROTO + b"](" + megabyte + b"\x94" + b"h\x00" * 20_000 + b"e.",
+        "one long byte string, mentioned often": PROTO + b"](" + data + b"\x94" + b"h\x00" * 20_000 + b"e.",
+        "one large array, mentioned often": PROTO + b"](" + array + b"\x94" + b"h\x00" * 20_000 + b"e.",
+        "one array of long texts, mentioned often": PROTO + b"](" + names + b"\x94" + b"h\x00" * 20_000 + b"e.",
         "long text as a key": PROTO + b"}" + megabyte + b"Ns.",
         "long text in a tuple as a key": PROTO + b"}" + megabyte + b"\x85Ns.",
         "many tuple keys": PROTO + b"}(" + tuple_keys + b"u.",
         "keys with one hash": PROTO + b"}(" + b"".join(long(i * (2**61 - 1)) + b"N" for i in range(1, 100_000)) + b"u.",
     }  # fmt: skip
+
+
+def buffer(data, kind, length):
+    """An array of protocol 5."""
+    dtype = glob("numpy", "dtype") + text(kind) + b"\x85R"
+    parts = data + dtype + b"J" + struct.pack("<i", length) + b"\x85" + text("C")
+    return glob("numpy._core.numeric", "_frombuffer") + b"(" + parts + b"tR"
 
 
 def long(number):

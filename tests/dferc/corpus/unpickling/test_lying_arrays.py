@@ -188,6 +188,9 @@ def tensors(canary):
         "storage alone": storage() + b".",
     }
     magic, rest = legacy().split(b".", 1)
+    head, begin, keys = legacy().partition(b"]q\x00")
+    million = b"J" + struct.pack("<i", 10**6)
+    often = b"](" + view(storage(million), shape=million + b"\x85")[:-1] + b"\x94" + b"h\x00" * 1000 + b"e."
     inside = {
         "gadget for a storage": gadget,
         "gadget before a storage": gadget + legacy(),
@@ -199,10 +202,12 @@ def tensors(canary):
         "storage without its numbers": legacy()[:-16],
         "storage with another count": legacy()[:-24] + b"\xff" * 8 + bytes(16),
         "storage in a view": legacy().replace(b"K\x04N", b"K\x04" + doubled + b"K\x00K\x04\x87"),
+        "storage under another key than it has": head + begin + keys[:5] + b"x" + keys[6:],
         "storage with another key": legacy().replace(b"]q\x00", b"]q\x00)a"),
         "no storage": b"",
     }
     files = {f"torch file: {name}": torch_zip(outline) for name, outline in outlines.items()}
+    files["torch file: one large tensor, mentioned often"] = torch_zip(often, numbers=bytes(4 * 10**6))
     files["torch file: without its numbers"] = torch_zip(view(storage()), numbers=b"")
     files["torch file: compressed"] = torch_zip(view(storage()), compression=zipfile.ZIP_DEFLATED)
     return files | {f"tensor: {name}": view(embedded(data)) for name, data in inside.items()}

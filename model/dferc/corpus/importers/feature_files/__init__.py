@@ -19,6 +19,7 @@ from dferc.corpus.importers.feature_files.splits import split_files
 from dferc.corpus.importers.feature_files.together import of_all
 from dferc.corpus.published import PUBLISHED
 from dferc.corpus.store import Corpus
+from dferc.errors import UserError
 
 __all__ = ["import_feature_files"]
 
@@ -41,8 +42,14 @@ def import_feature_files(paths: Sequence[Path | str], splits: Mapping[Split, Pat
             not belong together; all problems are named.
     """
     chosen = {split: Path(path) for split, path in (splits or {}).items()}
-    files = opened([*map(Path, paths), *chosen.values()])
-    sources = of_all(recognised, files)
+    try:
+        return _imported([*map(Path, paths), *chosen.values()], chosen)
+    except MemoryError:
+        raise UserError(f"{', '.join(map(str, [*paths, *chosen.values()]))}: there is not enough memory") from None
+
+
+def _imported(paths: Sequence[Path], chosen: Mapping[Split, Path]) -> Corpus:
+    sources = of_all(recognised, opened(paths))
     split_of = split_files(sources, chosen)
     contents = of_all(lambda source: content_of(source, split_of.get(source.file.path)), sources)
     return _corpus(joined(contents))

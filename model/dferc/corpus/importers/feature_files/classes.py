@@ -1,7 +1,7 @@
 """Labels by name: what a file's numbers or words mean, and whether whole files bear it out."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,9 +9,11 @@ import numpy as np
 from dferc.corpus.contract import SPLITS, Split
 from dferc.corpus.importers.feature_files.dialogues import Dialogues, Id
 from dferc.corpus.importers.feature_files.fields import kind_of
-from dferc.corpus.importers.feature_files.layout import Layout
 from dferc.corpus.published import PUBLISHED
 from dferc.corpus.tables import refuse
+
+SENTIMENTS: Mapping[int | str, str] = {0: "neutral", 1: "positive", 2: "negative"}
+"""Of MELD's files."""
 
 
 def labels(dialogues: Dialogues) -> np.ndarray:
@@ -28,14 +30,25 @@ def labels(dialogues: Dialogues) -> np.ndarray:
         return np.full(sum(dialogues.lengths), -1)
     optional = key == "label names"
     found = [[_index(entry, index, optional) for entry in entries] for _, entries in dialogues.of(key)]
+    known = _known(layout.label_names or {})
     wrong = (
-        f"label {_shown(entry)} of dialogue {dialogue!r}, utterance {turn}, is none of {_known(layout)}"
+        f"label {_shown(entry)} of dialogue {dialogue!r}, utterance {turn}, is none of {known}"
         for (dialogue, entries), row in zip(dialogues.of(key), found, strict=True)
         for turn, (entry, label) in enumerate(zip(entries, row, strict=True))
         if label is None
     )
     refuse(dialogues.source.where, wrong)
     return np.array([label for row in found for label in row], dtype=np.int64)
+
+
+def sentiment_problems(dialogues: Dialogues) -> Iterator[str]:
+    """Sentiments that are none, one of each dialogue: they are not imported, but emotions may stand in their place."""
+    index = dict.fromkeys(SENTIMENTS, 0)
+    for dialogue, entries in dialogues.of("sentiments"):
+        strange = [entry for entry in entries if _index(entry, index, optional=False) is None]
+        if strange:
+            name, known = dialogues.source.names["sentiments"], _known(SENTIMENTS)
+            yield f"{name} of dialogue {dialogue!r} has {_shown(strange[0])}, which is none of {known}"
 
 
 def order_problem(dialogues: Dialogues, found: np.ndarray, splits: Mapping[Id, Split]) -> str | None:
@@ -68,13 +81,11 @@ def _index(entry: Any, index: Mapping[Any, int], optional: bool) -> int | None:
     return index.get(entry) if plain else None
 
 
-def _known(layout: Layout) -> str:
-    return ", ".join(
-        str(entry) if entry == name else f"{entry} ({name})" for entry, name in (layout.label_names or {}).items()
-    )
+def _known(names: Mapping[int | str, str]) -> str:
+    return ", ".join(str(entry) if entry == name else f"{entry} ({name})" for entry, name in names.items())
 
 
 def _shown(entry: Any) -> str:
     if isinstance(entry, str):
         return repr(entry)[:40]
-    return str(entry) if isinstance(entry, int | float | np.number) else kind_of(entry)
+    return str(entry)[:40] if isinstance(entry, int | float | np.number) else kind_of(entry)

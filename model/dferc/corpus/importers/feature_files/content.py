@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dferc.corpus.contract import Split
-from dferc.corpus.importers.feature_files.classes import labels, order_problem
+from dferc.corpus.importers.feature_files.classes import labels, order_problem, sentiment_problems
 from dferc.corpus.importers.feature_files.dialogues import Dialogues, Id, corpus_name, dialogues_of
 from dferc.corpus.importers.feature_files.people import speakers
 from dferc.corpus.importers.feature_files.recognition import Recognised
@@ -75,6 +75,7 @@ def _part_name(dialogue: Id, split: Split) -> str:
 def _talk(dialogues: Dialogues, names: Mapping[Id, str], split: Split | None) -> tuple[Talk, tuple[str, ...]]:
     said, mended = texts(dialogues)
     splits, note = one_split(dialogues, split) if split else splits_of(dialogues)
+    refuse(dialogues.source.where, sentiment_problems(dialogues) if "sentiments" in dialogues.fields else ())
     found = labels(dialogues)
     problem = None if split else order_problem(dialogues, found, splits)
     refuse(dialogues.source.where, [problem] if problem else [])

@@ -1,17 +1,20 @@
 """Every form of a feature file turned into fields keyed by dialogue, so that one reader serves all."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from dferc.corpus.importers.feature_files.byte_strings import as_texts
 from dferc.corpus.importers.feature_files.layout import Form, Name
 
 IEMOCAP_DIALOGUE = re.compile(r"Ses0[1-5][FM]_\w+")
 IEMOCAP_PERSON = re.compile(r"(Ses0[1-5][FM]_\w+)_([FM])")
 SAMPLE_ID = "vid"
+MOST_FIELDS = 100
+"""Of anything that is worth comparing with layouts of 9 to 14."""
 
 
 @dataclass(frozen=True)
@@ -33,18 +36,26 @@ def corpus_of(dialogue: object) -> Name | None:
 
 
 def fields_of(content: Any) -> Fields:
-    """The fields of a file's content; none where it has no form of a feature file."""
+    """The fields of a file's content, without byte strings; none where it has no form of a feature file."""
+    found = _fields_of(content)
+    return replace(found, values=tuple(map(as_texts, found.values)))
+
+
+def _fields_of(content: Any) -> Fields:
     if isinstance(content, Mapping):
         return _of_mapping(content)
-    if not isinstance(content, list | tuple):
-        return Fields("fields", (), remarks=(f"it holds {kind_of(content)} where a sequence of fields is expected",))
-    if _are_dialogues(content):
-        return _of_dialogues(content)
-    return Fields("fields", tuple(content))
+    if isinstance(content, list | tuple):
+        if _hold_records(content):
+            return _of_dialogues(content)
+        if len(content) <= MOST_FIELDS:
+            return Fields("fields", tuple(content))
+    size = f" of {len(content)} entries" if isinstance(content, list | tuple) else ""
+    remark = f"it holds {kind_of(content)}{size} where a sequence of fields is expected"
+    return Fields("fields", (), remarks=(remark,))
 
 
 def _of_mapping(content: Mapping[Any, Any]) -> Fields:
-    if content and all(_are_records(samples) for samples in content.values()):
+    if _hold_records(content.values()) or (content and all(map(_are_records, content.values()))):
         return _of_samples(content)
     if any(isinstance(value, Mapping) for value in content.values()):
         remark = "its fields are in a dictionary where a tuple or list is expected"
@@ -53,23 +64,24 @@ def _of_mapping(content: Mapping[Any, Any]) -> Fields:
 
 
 def _are_records(values: Any) -> bool:
+    """Whether these are the utterances of a dialogue, or the samples of a split, with names for what they have."""
     return isinstance(values, list | tuple) and all(isinstance(value, Mapping) for value in values)
 
 
-def _are_dialogues(content: Sequence[Any]) -> bool:
-    """Whether it is a list of dialogues, which are lists of utterances."""
-    return bool(content) and all(_are_records(d) for d in content) and any(content)
+def _hold_records(values: Iterable[Any]) -> bool:
+    return any(_are_records(inside) and inside for inside in values)
 
 
 def _of_samples(content: Mapping[Any, Any]) -> Fields:
     """Lists of samples by split: a field for everything that a sample has, and the ids of each split."""
-    samples = [sample for split in content.values() for sample in split]
+    whole = {str(split): samples for split, samples in content.items() if _are_records(samples)}
+    samples = [sample for given in whole.values() for sample in given]
     names = list(dict.fromkeys(key for sample in samples for key in sample if key != SAMPLE_ID))
     ids = [_hashable(sample.get(SAMPLE_ID)) for sample in samples]
     fields = {
         str(name): {i: sample[name] for i, sample in zip(ids, samples, strict=True) if name in sample} for name in names
     }
-    splits = {str(split): [_hashable(s.get(SAMPLE_ID)) for s in given] for split, given in content.items()}
+    splits = {split: [_hashable(sample.get(SAMPLE_ID)) for sample in given] for split, given in whole.items()}
     together = fields | splits
     repeated = len(ids) - len(set(ids))
     remarks = (f"{repeated} of its samples repeat or lack the {SAMPLE_ID} of a dialogue",) if repeated else ()
@@ -81,14 +93,18 @@ def _of_dialogues(content: Sequence[Sequence[Mapping[str, Any]]]) -> Fields:
 
     A dialogue's id is in the names of IEMOCAP's speakers; elsewhere it is the position in the file.
     """
-    names = list(dict.fromkeys(str(key) for dialogue in content for utterance in dialogue for key in utterance))
-    ids: list[Any] = [_dialogue_of(dialogue) for dialogue in content]
+    whole = [dialogue for dialogue in content if _are_records(dialogue)]
+    names = list(dict.fromkeys(str(key) for dialogue in whole for utterance in dialogue for key in utterance))
+    ids: list[Any] = [_dialogue_of(dialogue) for dialogue in whole]
     if None in ids:
-        ids = list(range(len(content)))
-    repeated = len(ids) - len(set(ids))
-    remarks = (f"{repeated} of its dialogues have speakers that were in an earlier one",) if repeated else ()
+        ids = list(range(len(whole)))
+    counts = {
+        "dialogues are no lists of utterances with names for what they have": len(content) - len(whole),
+        "dialogues have speakers that were in an earlier one": len(ids) - len(set(ids)),
+    }
+    remarks = tuple(f"{count} of its {strange}" for strange, count in counts.items() if count)
     fields = {
-        name: {i: [u.get(name) for u in dialogue] for i, dialogue in zip(ids, content, strict=True)} for name in names
+        name: {i: [u.get(name) for u in dialogue] for i, dialogue in zip(ids, whole, strict=True)} for name in names
     }
     return Fields("utterances", tuple(fields.values()), tuple(fields), remarks)
 

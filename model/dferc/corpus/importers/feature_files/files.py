@@ -1,6 +1,7 @@
 """Feature files on disk: which there are, their hashes, what is in them."""
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,8 @@ from dferc.corpus.importers.unpickling import read_pickle
 from dferc.corpus.tables import refuse, sha256
 from dferc.errors import UserError
 
-SAMPLE_CLASSES = frozenset({"cogmen.Sample.Sample"})
-"""Classes whose objects are nothing but named values."""
+SAMPLE_CLASSES = frozenset({"Sample"})
+"""Classes whose objects are nothing but named values, in whichever module someone keeps them."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,9 @@ def _opened(path: Path) -> Opened:
 
 
 def _files(paths: Iterable[Path]) -> Sequence[Path]:
-    given = list(dict.fromkeys(path.resolve() for path in paths))
-    refuse("this set of feature files", (f"there is no file or folder {path}" for path in given if not path.exists()))
+    given = list(dict.fromkeys(Path(os.path.realpath(path)) for path in paths))
+    absent = (path for path in given if not (path.is_file() or path.is_dir()))
+    refuse("this set of feature files", (f"there is no file or folder {path}" for path in absent))
     members = [
         sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith(".")) if path.is_dir() else [path]
         for path in given
@@ -64,7 +66,7 @@ def _content(path: Path) -> Any:
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except ValueError as error:
         raise UserError(f"{path} begins like JSON but cannot be read as such: {error}") from None
     except RecursionError:
         raise UserError(f"{path} is JSON that is nested too deeply for a feature file") from None

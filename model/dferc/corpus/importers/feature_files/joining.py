@@ -61,7 +61,7 @@ def _notes(contents: Sequence[Content]) -> tuple[str, ...]:
 
 def _has_validation(content: Content) -> bool:
     """Whether the file says itself which dialogues are for validation."""
-    return "validation" in content.source.values
+    return len(content.source.values.get("validation", ())) > 0
 
 
 def _refuse_unjoinable(contents: Sequence[Content]) -> None:

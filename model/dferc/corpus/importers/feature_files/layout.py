@@ -16,6 +16,8 @@ Role = Literal[
     "vectors", "texts", "train", "test", "validation", "graph", "unused",
 ]  # fmt: skip
 
+PARTIES = 9
+"""Columns of the one-hot speakers of MELD's files."""
 ORIGINAL, REFINED, ALONE = range(3)
 """Whose vectors win where joined files have the same modality: later ones were made to replace earlier ones."""
 
@@ -61,8 +63,9 @@ class Layout:
     @property
     def summary(self) -> str:
         """Number of fields and widths of the vectors, in a few words."""
-        counts = [(width, len(list(same))) for width, same in groupby(field.width for field in self.modalities)]
-        widths = "/".join(f"{count} of {width}" if count > 1 else str(width) for width, count in counts)
-        names = "/".join(field.modality for field in self.modalities) if len(self.modalities) < 4 else "vectors"
+        names, widths = [field.modality for field in self.modalities], [str(field.width) for field in self.modalities]
+        if len(widths) > 3:
+            counts = [(width, len(list(same))) for width, same in groupby(widths)]
+            names, widths = ["vectors"], [f"{count} of {width}" if count > 1 else width for width, count in counts]
         form = {"fields": f"{len(self.fields)} fields", "vectors": "one dictionary", "samples": "samples by split"}
-        return f"{form.get(self.form, 'JSON')}, {names} {widths}"
+        return f"{form.get(self.form, 'JSON')}, {'/'.join(names)} {'/'.join(widths)}"

@@ -8,11 +8,11 @@ from typing import Any, Literal
 import numpy as np
 
 from dferc.corpus.importers.feature_files.fields import corpus_of, kind_of
-from dferc.corpus.importers.feature_files.layout import Field, Name, Role
+from dferc.corpus.importers.feature_files.layout import PARTIES, Field, Name, Role
 
 Kind = Literal["vectors", "numbers", "fractions", "genders", "texts", "other", "ids", "unkeyed", "empty", "nothing"]
-PARTIES = 9
-"""Columns of the one-hot speakers of MELD's files."""
+LONGEST = 110
+"""Utterances of the longest dialogue, in IEMOCAP: rows of a graph have no more numbers, vectors have."""
 BY_DIALOGUE: tuple[Kind, ...] = ("vectors", "numbers", "fractions", "genders", "texts", "other")
 EVERY: tuple[Kind, ...] = (*BY_DIALOGUE, "ids", "unkeyed", "empty", "nothing")
 
@@ -70,7 +70,7 @@ def look(value: Any) -> Look:
 def difference(found: Look, field: Field) -> tuple[int, str]:
     """How far a field is from what is expected, and in words; 0 and nothing where it fits."""
     expected = EXPECTED[field.role]
-    if found.kind not in expected.kinds:
+    if found.kind not in expected.kinds or (field.role == "graph" and found.width > LONGEST):
         return 2, f"{field.name} has {found.said} where {expected.said} are expected"
     width = PARTIES if field.role == "parties" else field.width
     if width and found.width != width:
@@ -86,7 +86,7 @@ def _by_dialogue(value: Mapping[Any, Any]) -> Look:
     corpus = corpus_of(dialogue)
     rows = [row for row in value.values() if _is_row(row) and len(row)]
     if not rows:
-        return Look("other", f"no list of utterances but {kind_of(value[dialogue])}", 0, corpus, dialogue)
+        return Look("other", f"a dictionary of {kind_of(value[dialogue])} a dialogue", 0, corpus, dialogue)
     kind, said, width = _entry(next((entry for row in rows for entry in row if entry is not None), None))
     return Look(kind, said, width, corpus, dialogue)
 
@@ -99,9 +99,15 @@ def _entry(entry: Any) -> tuple[Kind, str, int]:
     if isinstance(entry, Integral) and not isinstance(entry, bool):
         return "numbers", "whole numbers", 0
     if isinstance(entry, Real) and not isinstance(entry, bool):
-        return "fractions", "single numbers with fractions", 0
-    what = "lists or arrays that hold no numbers" if _is_row(entry) else f"{kind_of(entry)} an utterance"
-    return "other", what, 0
+        return "fractions", "single floating-point numbers", 0
+    return "other", _rows_said(entry) if _is_row(entry) else f"{kind_of(entry)} an utterance", 0
+
+
+def _rows_said(row: Any) -> str:
+    """What rows are that are no vectors, by the first."""
+    if isinstance(row, np.ndarray):
+        return f"arrays of shape {row.shape} of {row.dtype.name}"
+    return f"lists that begin with {kind_of(row[0])}" if row else "empty lists"
 
 
 def _collection(value: Any) -> Look:
@@ -110,7 +116,7 @@ def _collection(value: Any) -> Look:
     first = next(iter(value), None)
     if len(value) == 0 or corpus_of(first) or isinstance(first, str):
         return Look("ids", "dialogue ids")
-    return Look("unkeyed", f"{kind_of(value)} not keyed by dialogue")
+    return Look("unkeyed", f"{kind_of(value)} that begins with {kind_of(first)}, not keyed by dialogue,")
 
 
 def _is_row(value: Any) -> bool:

@@ -7,7 +7,8 @@ import numpy as np
 
 from dferc.corpus.importers.feature_files.dialogues import Dialogues
 from dferc.corpus.importers.feature_files.fields import IEMOCAP_PERSON
-from dferc.corpus.importers.feature_files.layout import Role
+from dferc.corpus.importers.feature_files.layout import PARTIES, Role
+from dferc.corpus.importers.feature_files.vectors import table
 from dferc.corpus.tables import refuse, repaired
 
 SPEAKER_ROLES: tuple[Role, ...] = ("genders", "parties", "numbered parties", "people")
@@ -58,12 +59,10 @@ def _named(role: Role, entries: Sequence[Any], dialogue: str, name: str) -> list
 
 
 def _parties(entries: Sequence[Any], name: str) -> list[str] | str:
-    try:
-        rows = np.asarray(list(entries))
-        one_hot = rows.ndim == 2 and ((rows == 0) | (rows == 1)).all() and (rows.sum(axis=1) == 1).all()
-    except (ValueError, TypeError):
-        one_hot = False
-    return [f"{name}/party-{party}" for party in rows.argmax(axis=1)] if one_hot else "are no one-hot rows"
+    rows = table(entries, PARTIES)
+    if rows is None or not (((rows == 0) | (rows == 1)).all() and (rows.sum(axis=1) == 1).all()):
+        return f"are no one-hot rows of {PARTIES}"
+    return [f"{name}/party-{party}" for party in rows.argmax(axis=1)]
 
 
 def _people(entries: Sequence[Any]) -> list[str] | str:

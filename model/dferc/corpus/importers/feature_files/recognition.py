@@ -1,5 +1,6 @@
 """Which layout a file has, told from its structure alone; for a file of none, which is nearest and what differs."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -59,24 +60,32 @@ def recognised(file: Opened) -> Recognised:
     looks = tuple(look(value) for value in fields.values)
     of_form = [layout for layout in LAYOUTS if layout.form == fields.form]
     compared = [(_compared(fields, looks, layout), layout) for layout in of_form]
-    comparison, layout = min(compared, key=lambda pair: pair[0].cost)
+    comparison, layout = min(compared, key=lambda pair: (pair[0].cost, *_strangeness(looks, pair[1])))
     if comparison.differences:
         raise UserError(_refusal(file, layout, comparison.differences))
     corpus = next(found.corpus for found in looks if found.corpus)
     return Recognised(file, layout, corpus, _by_key(fields, layout))
 
 
+def _strangeness(looks: Sequence[Look], layout: Layout) -> tuple[int, int]:
+    """Which of two layouts of equal cost is farther: that of another number of fields, or of fewer widths in common."""
+    common = Counter(field.width for field in layout.modalities) & Counter(found.width for found in looks)
+    return abs(len(looks) - len(layout.fields)), -common.total()
+
+
 def _refusal(file: Opened, layout: Layout, differences: Sequence[str]) -> str:
     more = len(differences) - SHOWN_DIFFERENCES
-    shown = "; ".join(differences[:SHOWN_DIFFERENCES]) + (f"; and {more} more differences" if more > 0 else "")
+    shown = "; ".join(differences[:SHOWN_DIFFERENCES]) + (f"; and {more} more" if more > 0 else "")
     return f"{file.path} has no known layout: it is nearest to {layout.name} ({layout.summary}), but {shown}"
 
 
 def _compared(fields: Fields, looks: Sequence[Look], layout: Layout) -> Comparison:
     if fields.names:
         found = _by_name(dict(zip(fields.names, looks, strict=True)), layout)
+    elif fields.remarks and not looks:
+        found = Comparison(SURPLUS * len(layout.fields), ())
     elif abs(len(looks) - len(layout.fields)) > ALIGNED:
-        said = f"it has {len(looks)} fields where {len(layout.fields)} are expected"
+        said = f"it has {len(looks)} field{'' if len(looks) == 1 else 's'} where {len(layout.fields)} are expected"
         found = Comparison(SURPLUS * max(len(looks), len(layout.fields)), (said,))
     else:
         found = _by_position(looks, layout)
@@ -110,6 +119,9 @@ def _by_position(looks: Sequence[Look], layout: Layout) -> Comparison:
     def best(i: int, j: int) -> Comparison:
         """Of the fields from ``i`` on and those of the layout from ``j`` on."""
         ways = []
+        if _are_swapped(looks[i : i + 2], layout.fields[j : j + 2]):
+            names = " and ".join(field.name for field in layout.fields[j : j + 2])
+            ways.append((best(i + 2, j + 2), SURPLUS, f"{names} are swapped"))
         if i < len(looks) and j < len(layout.fields):
             ways.append((best(i + 1, j + 1), *difference(looks[i], layout.fields[j])))
         if i < len(looks):
@@ -123,6 +135,16 @@ def _by_position(looks: Sequence[Look], layout: Layout) -> Comparison:
         return min(added, key=lambda way: way.cost, default=Comparison(0, ()))
 
     return best(0, 0)
+
+
+def _are_swapped(looks: Sequence[Look], fields: Sequence[Field]) -> bool:
+    """Whether two fields fit in each other's places only."""
+    if len(looks) < 2 or len(fields) < 2:
+        return False
+    straight, crossed = (
+        sum(difference(*pair)[0] for pair in zip(looks, order, strict=True)) for order in (fields, fields[::-1])
+    )
+    return straight > 0 and crossed == 0
 
 
 def _lacking(field: Field) -> str:
@@ -139,5 +161,5 @@ def _by_key(fields: Fields, layout: Layout) -> dict[str, Any]:
     return {
         field.modality or field.role: value
         for field, value in zip(layout.fields, values, strict=True)
-        if field.role not in ("graph", "unused", "sentiments")
+        if field.role not in ("graph", "unused")
     }

@@ -13,6 +13,7 @@ from dferc.corpus.published import IEMOCAP_VALIDATION
 from dferc.corpus.tables import refuse
 from dferc.errors import UserError
 
+SAY_SPLITS = "name the file of each split, as in --split train=FILE"
 MELD_NOTE = "train, validation and test as published, by the dialogues' numbers: 0-1038, 1039-1152 and 1153-1432"
 
 
@@ -25,6 +26,8 @@ def splits_of(dialogues: Dialogues) -> tuple[dict[Id, Split], str]:
     source = dialogues.source
     refuse(source.where, (p for role in SPLIT_ROLES for p in _id_problems(role, source)))
     given = {role: {plain_id(d) for d in source.values[role]} for role in SPLIT_ROLES if role in source.values}
+    if not given.get("validation"):
+        given.pop("validation", None)
     problems = [*_partition_problems(dialogues, given), *_published_problems(dialogues, given)]
     refuse(source.where, problems)
     if source.corpus == "meld":
@@ -86,12 +89,12 @@ def _file_problems(parts: Sequence[Recognised], found: Mapping[Path, Split | Non
             whole = ", ".join(f"{size} of {split}" for split, size in (part.layout.dialogues or {}).items())
             yield (
                 f"{part.file.path} does not say which split it is: it has {_size(part)} dialogues where whole files "
-                f"have {whole}; name the file of each split"
+                f"have {whole}; {SAY_SPLITS}"
             )
     for first, second in combinations(parts, 2):
         split = found[first.file.path]
         if split and split == found[second.file.path]:
-            yield f"{first.file.path} and {second.file.path} are both {split}: name the file of each split"
+            yield f"{first.file.path} and {second.file.path} are both {split}: {SAY_SPLITS}"
 
 
 def _id_problems(role: Split, source: Recognised) -> Iterator[str]:

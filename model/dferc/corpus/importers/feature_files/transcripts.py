@@ -46,7 +46,7 @@ def turns(dialogues: Dialogues) -> np.ndarray:
 
 def _numbers(ids: Sequence[Any]) -> list[int]:
     """The utterance numbers in a dialogue's ids; nothing where they are none, or do not rise."""
-    matches = [UTTERANCE_NUMBER.fullmatch(str(i)) for i in ids]
+    matches = [UTTERANCE_NUMBER.fullmatch(str(i)) for i in ids if isinstance(i, str | int | np.integer)]
     numbers = [int(match[1]) for match in matches if match]
     rising = all(first < second for first, second in pairwise(numbers))
     return numbers if rising and len(numbers) == len(ids) else []

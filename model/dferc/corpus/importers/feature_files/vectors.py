@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,9 @@ import numpy as np
 from dferc.corpus.importers.feature_files.dialogues import Dialogues, Id
 from dferc.corpus.importers.feature_files.layout import Field
 from dferc.corpus.tables import refuse
+
+NUMBERS = "fiu"
+"""NumPy's kinds of real numbers."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +34,10 @@ def stacked(dialogues: Dialogues, field: Field) -> Vectors:
     Raises:
         UserError: some are no vectors of the field's width; the first are named.
     """
-    tables = [(dialogue, _table(entries)) for dialogue, entries in dialogues.of(field.modality)]
-    wrong = ((d, table) for d, table in tables if not _fits(table, field.width))
-    refuse(dialogues.source.where, (_problem(d, dialogues.fields[field.modality][d], field) for d, _ in wrong))
-    exact = np.concatenate([table for _, table in tables])
+    given = dialogues.fields[field.modality]
+    tables = {dialogue: table(given[dialogue], field.width) for dialogue in dialogues.ids}
+    refuse(dialogues.source.where, (_problem(d, given[d], field) for d, found in tables.items() if found is None))
+    exact = np.concatenate([found for found in tables.values() if found is not None])
     with np.errstate(over="ignore"):
         values = exact.astype(np.float32)
     present = np.asarray(np.isfinite(values).all(axis=1))
@@ -41,28 +45,30 @@ def stacked(dialogues: Dialogues, field: Field) -> Vectors:
     return Vectors(values, present, f"{field.extractor}, as in {dialogues.source.layout.name}", tuple(notes))
 
 
-def _table(entries: Sequence[Any] | np.ndarray) -> np.ndarray:
-    """The vectors [T, D] of a dialogue; some other array where they are none."""
-    try:
-        return np.asarray(entries if isinstance(entries, np.ndarray) and entries.dtype != object else list(entries))
-    except ValueError:
-        return np.empty(0)
+def table(entries: Sequence[Any] | np.ndarray, width: int) -> np.ndarray | None:
+    """The vectors [T, width] of a dialogue; None where they are none."""
+    if isinstance(entries, np.ndarray) and entries.dtype != object:
+        return entries if entries.ndim == 2 and entries.shape[1] == width and entries.dtype.kind in NUMBERS else None
+    rows = [_vector(entry) for entry in entries]
+    fitting = [row for row in rows if row is not None and len(row) == width]
+    return np.stack(fitting) if len(fitting) == len(rows) else None
 
 
-def _fits(table: np.ndarray, width: int) -> bool:
-    return table.ndim == 2 and table.shape[1] == width and table.dtype.kind in "fiu"
+def _vector(entry: Any) -> np.ndarray | None:
+    """The numbers [D] of an utterance; looked at one by one, as an array of long texts is as wide as the longest."""
+    if isinstance(entry, list | tuple):
+        entry = np.asarray(entry) if all(issubclass(kind, Real) for kind in set(map(type, entry))) else None
+    fits = isinstance(entry, np.ndarray) and entry.ndim == 1 and entry.dtype.kind in NUMBERS
+    return entry if fits else None
 
 
 def _problem(dialogue: Id, entries: Sequence[Any], field: Field) -> str:
-    """Which utterance is at fault, where a single one is."""
-    for turn, entry in enumerate(entries):
-        vector = _table(entry) if isinstance(entry, list | tuple | np.ndarray) else np.empty(0)
-        where = f"{field.modality} of dialogue {dialogue!r}, utterance {turn},"
-        if vector.ndim != 1 or vector.dtype.kind not in "fiu" or not len(vector):
-            return f"{where} is no vector of numbers"
-        if len(vector) != field.width:
-            return f"{where} has {len(vector)} numbers where {field.width} are expected"
-    return f"{field.modality} of dialogue {dialogue!r} holds no plain numbers"
+    """Which utterance is at fault first."""
+    vectors = enumerate(map(_vector, entries))
+    turn, vector = next((turn, vector) for turn, vector in vectors if vector is None or len(vector) != field.width)
+    width = None if vector is None else len(vector)
+    said = "is no vector of numbers" if width is None else f"has {width} numbers where {field.width} are expected"
+    return f"{field.modality} of dialogue {dialogue!r}, utterance {turn}, {said}"
 
 
 def _rounding(modality: str, exact: np.ndarray, values: np.ndarray) -> Iterator[str]:

@@ -52,7 +52,7 @@ def _head(path: Path) -> bytes:
         raise UserError(f"there is no file {path}, or it is a folder: give the pickle itself")
     with path.open("rb") as file:
         head = file.read(HEAD)
-    if not head:
+    if not head or not path.stat().st_size:
         raise UserError(f"{path} is empty: fetch it again")
     other = _other_kind(head)
     if other:

@@ -58,8 +58,11 @@ class Machine(Stack):
         self._persistent = persistent
         self._opcodes = 0
 
-    def run(self) -> Any:
+    def run(self, outside: int = 0) -> Any:
         """The value of the pickle: containers, scalars and arrays only, neither nested nor shared without end.
+
+        Args:
+            outside: bytes of its arrays that lie elsewhere.
 
         Raises:
             Refused: it holds what it may not hold.
@@ -67,7 +70,7 @@ class Machine(Stack):
             ValueError, TypeError, IndexError, OverflowError: these bytes are no pickle.
         """
         value = self.execute()
-        check_result(value, self._opcodes)
+        check_result(value, self._opcodes, self._size + outside)
         return value
 
     def execute(self) -> Any:
@@ -137,7 +140,10 @@ class Machine(Stack):
         if name.dotted not in self._vocabulary.rebuild:
             raise Refused(f"it wants to call {shown(name.dotted)}, {ONLY}")
         self._charge_parts(arguments)
-        self._made(self._vocabulary.rebuild[name.dotted](*arguments))
+        try:
+            self._made(self._vocabulary.rebuild[name.dotted](*arguments))
+        except TypeError:
+            raise Refused(f"it wants to call {shown(name.dotted)} with other arguments than pickles have") from None
 
     def _charge_parts(self, parts: tuple[Any, ...]) -> None:
         """What is rebuilt takes time by the size of its parts, which may be the same ones again and again."""

@@ -22,6 +22,15 @@ DEPTH = 100
 END = object()
 FREE_VISITS = 100_000
 """Values that a walk over the whole result may meet however small the file is."""
+MENTIONS = 4
+"""Bytes of texts, and of arrays, that it may meet a byte of file; where none is mentioned twice it is about one."""
+FREE_TEXT = 16 * 2**20
+"""Bytes of texts that it may meet besides."""
+FREE_NUMBERS = 512 * 2**20
+"""Bytes of arrays that it may meet besides: a whole MELD of the widest layout may share one vector."""
+TEXTS = {str, bytes}
+FLOAT32 = 4
+"""Bytes of a number in the vectors that become of arrays."""
 
 
 class Refused(Exception):  # noqa: N818 - not every refusal is an error of the file
@@ -85,7 +94,7 @@ def _check_scalar_key(key: Any) -> None:
         raise Refused(f"it has a key that is NaN or an integer of more than {KEY_BITS} bits")
 
 
-def check_result(value: Any, opcodes: int) -> None:
+def check_result(value: Any, opcodes: int, size: int) -> None:
     """Refuse what is no value, is nested too deeply (or in itself), or unfolds to far more than was read.
 
     The walk follows every reference, also to what it has seen before, as those who use the result will.
@@ -93,25 +102,36 @@ def check_result(value: Any, opcodes: int) -> None:
     Args:
         value: what the pickle holds.
         opcodes: how many opcodes made it; without shared containers there are no more values than these.
+        size: bytes of the file.
 
     Raises:
         Refused: with the reason.
     """
     path: list[Iterator[Any]] = [iter([value])]
-    left = FREE_VISITS + 2 * opcodes
+    left, text, numbers = FREE_VISITS + 2 * opcodes, FREE_TEXT + MENTIONS * size, FREE_NUMBERS + MENTIONS * size
     while path:
         item = next(path[-1], END)
         if item is END:
             path.pop()
             continue
         items = _contents(item)
+        kinds = set(map(type, items))
         left -= len(items)
-        if left < 0:
-            raise Refused("it mentions the same containers so often that it unfolds to far more than the file holds")
-        if not PLAIN.issuperset(map(type, items)):
+        letters, counted = _payload(item, items if kinds & TEXTS else ())
+        text, numbers = text - letters, numbers - counted
+        if min(left, text, numbers) < 0:
+            raise Refused("it mentions the same things so often that it unfolds to far more than the file holds")
+        if not kinds <= PLAIN:
             path.append(iter(items))
         if len(path) > DEPTH:
             raise Refused(f"it is nested deeper than {DEPTH} containers, or holds itself")
+
+
+def _payload(value: Any, items: Collection[Any]) -> tuple[int, int]:
+    """Bytes of text, and of numbers, that a value holds itself."""
+    if isinstance(value, np.ndarray | np.generic):
+        return (value.nbytes, 0) if value.dtype.kind in "SU" else (0, max(value.nbytes, FLOAT32 * value.size))
+    return sum(len(item) for item in items if type(item) in TEXTS), 0
 
 
 def _contents(value: Any) -> Collection[Any]:
