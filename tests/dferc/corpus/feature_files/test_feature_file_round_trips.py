@@ -1,7 +1,6 @@
 """Every layout round-trips: features to the last bit, labels by name, splits as published, honest speakers."""
 
 import hashlib
-import pickle
 
 import numpy as np
 import pytest
@@ -88,9 +87,16 @@ def test_layout_round_trips(layout, protocol, writer, tmp_path):
 def test_files_read_as_bytes_and_saved_again_round_trip(layout, writer, tmp_path):
     """What ``encoding="bytes"`` makes of the strings of Python 2: ids, speakers and texts are bytes."""
     truth, contents = writer.make(layout)
-    for path in writer.write(tmp_path, contents, "python2"):
-        path.write_bytes(pickle.dumps(pickle.loads(path.read_bytes(), encoding="bytes")))  # noqa: S301 - our own
-    assert_round_trip(writer, layout, truth, import_feature_files([tmp_path]))
+    assert_round_trip(writer, layout, truth, imported(writer, layout, in_bytes(contents), tmp_path))
+
+
+def in_bytes(value):
+    """The same with byte strings for texts, below the names of the files."""
+    if isinstance(value, dict):
+        return {key if str(key).endswith(".pkl") else in_bytes(key): in_bytes(inside) for key, inside in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(in_bytes, value))
+    return value.encode("latin-1") if isinstance(value, str) else value
 
 
 def test_arrays_of_byte_strings_round_trip(writer, tmp_path):
