@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from dferc_platform.results import RunRow
-from dferc_platform.spaces import Budget, SamplerConfig, SearchSpace
+from dferc_platform.spaces import SamplerConfig, SearchSpace
 from dferc_platform.spaces.parameters import CategoricalParameter
 from dferc_platform.sweep import best
 
@@ -21,7 +21,6 @@ def confirmation_space(searched: SearchSpace, rows: Sequence[RunRow], seeds: Seq
         metric=searched.metric,
         sampler=SamplerConfig(name="grid"),
         seeds=tuple(seeds),
-        budget=Budget(trials=len(seeds)),
         concurrency=searched.concurrency,
         score_test=True,
         settings=searched.settings,

@@ -110,7 +110,7 @@ def _conduct(job: SweepJob, tracker: Tracker, concurrency: int, progress: Progre
     status = "FAILED"
     try:
         _catch_up(job, ledger, observer)
-        if ledger.open or not ledger.spent:  # starting Tune to do nothing takes seconds
+        if not _complete(job.space, ledger):  # starting Tune to do nothing takes seconds
             _tune(job, ledger, observer, concurrency)
         status = "FINISHED"
     except KeyboardInterrupt:
@@ -121,6 +121,11 @@ def _conduct(job: SweepJob, tracker: Tracker, concurrency: int, progress: Progre
             observer.kill(proposal)
         tracker.reconcile(parent)
         tracker.finish_study(parent, status, job.folder, _study_metrics(job))
+
+
+def _complete(space: SearchSpace, ledger: Ledger) -> bool:
+    everything = space.is_grid and len(ledger.proposals) == len(space.points())
+    return not ledger.open and (ledger.spent or everything)
 
 
 def _catch_up(job: SweepJob, ledger: Ledger, observer: Any) -> None:
