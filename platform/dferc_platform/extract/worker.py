@@ -17,6 +17,8 @@ from dferc_platform.extract.parts import save_part
 DIALOGUE = TypeAdapter(list[RecordedUtterance])
 ATTEMPTS = 2
 """Times that a dialogue may end its worker before it is given up; a file that crashes a decoder does so every time."""
+FAILURES = 3
+"""Dialogues that may end in an error before any has worked: then the extractor is broken, not the recordings."""
 
 
 class Worker:
@@ -33,7 +35,7 @@ class Worker:
         self._run = run
         self._modality = ""
         self._extractor: Extractor | None = None
-        self._works = False
+        self._works, self._failed = False, 0
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Extract and keep one dialogue; hands on only counts, so that vectors never fill Ray's memory."""
@@ -57,11 +59,12 @@ class Worker:
         }
 
     def _extracted(self, extractor: Extractor, dialogue: Sequence[RecordedUtterance]) -> Extracted:
-        """Vectors of a dialogue, or a note why there are none; an extractor that has never worked is another matter."""
+        """Vectors of a dialogue, or a note why there are none; an extractor that never works is an error."""
         try:
             extracted = extractor.extract(dialogue)
         except Exception as error:
-            if not self._works:
+            self._failed += 1
+            if not self._works and self._failed >= FAILURES:
                 raise
             note = f"given up: {type(error).__name__} in the extractor ({' '.join(str(error).split())[:200]})"
             return _nothing(dialogue, extractor.described().width, note)
@@ -73,7 +76,7 @@ class Worker:
         if self._extractor is None or modality != self._modality:
             self._extractor = None  # frees the last one before the next is built
             self._extractor = self._builders[modality]()
-            self._modality, self._works = modality, False
+            self._modality, self._works, self._failed = modality, False, 0
         return self._extractor
 
 
