@@ -20,14 +20,32 @@ NO_LABEL = -1
 TEXT = "text"
 
 
+class Tokens:
+    """Transcripts as one model reads them: base of dataclasses that hold tensors, and other tokens."""
+
+
 @dataclass(frozen=True)
-class TokenBlocks:
-    """Whole dialogues packed into blocks of K x L sub-tokens, for a text encoder that is trained end to end."""
+class Sequences(Tokens):
+    """K sequences of at most L sub-tokens."""
 
     ids: Tensor
     """[K, L] sub-token ids."""
     mask: Tensor
-    """[K, L] true at real sub-tokens."""
+    """[K, L] true at real sub-tokens; what lies elsewhere must change nothing."""
+
+
+@dataclass(frozen=True)
+class MarkedSequences(Sequences):
+    """Sequences in which one sub-token stands for each utterance."""
+
+    at: Tensor
+    """[N] place of each utterance's sub-token in the flattened K x L."""
+
+
+@dataclass(frozen=True)
+class TokenBlocks(Sequences):
+    """Whole dialogues packed into blocks of K x L sub-tokens."""
+
     first: Tensor
     """[N] place of each utterance's first sub-token in the flattened K x L."""
     last: Tensor
@@ -56,7 +74,8 @@ class DialogueBatch:
     """[B, T] row of each utterance in the corpus table, -1 at padding."""
     lanes: Lanes
     """The same utterances, packed for recurrent layers."""
-    tokens: TokenBlocks | None = field(default=None)
+    tokens: Tokens | None = field(default=None)
+    """The transcripts, where the model reads them itself: what its packer made."""
     parties: int | None = field(default=None)
     """Most parties of a dialogue; kept, so that counting them waits for no device. None where nobody counted."""
 
@@ -82,10 +101,10 @@ class DialogueBatch:
 
 
 class Packer(Protocol):
-    """Turns the transcripts of dialogues into blocks of sub-tokens."""
+    """Turns the transcripts of dialogues into the sub-tokens that a model reads."""
 
-    def pack(self, corpus: Corpus, dialogues: Sequence[Dialogue]) -> TokenBlocks:
-        """The blocks of these dialogues, in their order."""
+    def pack(self, corpus: Corpus, dialogues: Sequence[Dialogue]) -> Tokens:
+        """Those of these dialogues, in their order; of no dialogue at all something that the model can still read."""
 
 
 def collate(
@@ -134,6 +153,6 @@ def _moved(value: object, device: torch.device | str) -> object:
         return value.to(device, non_blocking=True)
     if isinstance(value, dict):
         return {name: _moved(item, device) for name, item in value.items()}
-    if isinstance(value, TokenBlocks | Lanes):
-        return type(value)(*(getattr(value, f.name).to(device, non_blocking=True) for f in fields(value)))
+    if isinstance(value, Tokens | Lanes):
+        return replace(value, **{f.name: _moved(getattr(value, f.name), device) for f in fields(value)})  # type: ignore[type-var, arg-type]
     return value

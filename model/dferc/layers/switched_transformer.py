@@ -15,9 +15,14 @@ class MaskedAttention(nn.Module):
         self.query, self.key, self.value, self.output = (nn.Linear(width, width) for _ in range(4))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, places: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
-        """Places [B, T, H] and which may be heard [B, T] -> [B, T, H] and weights [B, heads, T, T], a row a query."""
-        queries, said, values = (self._split(part(places)) for part in (self.query, self.key, self.value))
+    def forward(self, places: Tensor, keys: Tensor, source: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Places [B, T, H] and which may be heard [B, T] -> [B, T, H] and weights [B, heads, T, T], a row a query.
+
+        What is heard are the places themselves, or those of ``source`` [B, T, H].
+        """
+        heard_from = places if source is None else source
+        queries = self._split(self.query(places))
+        said, values = (self._split(part(heard_from)) for part in (self.key, self.value))
         scores = queries @ said.transpose(2, 3) * queries.shape[-1] ** -0.5
         weights = masked_softmax(scores, keys.unsqueeze(1).unsqueeze(1))
         heard = (self.dropout(weights) @ values).transpose(1, 2).flatten(2)

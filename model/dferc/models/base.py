@@ -2,17 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from dferc.corpus.batch import DialogueBatch
+from dferc.corpus.batch import DialogueBatch, Packer
 from dferc.layers.reduction import ALONE, LossTerm, Reduction
-
-if TYPE_CHECKING:
-    from dferc.encoders.text import TextPacker
 
 
 @dataclass(frozen=True)
@@ -59,22 +56,27 @@ class Model(nn.Module):
     """Corpus to the settings that were published for it, of model and training, by their short names."""
     small: ClassVar[Mapping[str, Any]]
     """Settings that make it small: for tests, and for trying a study before it is run in earnest."""
+    causal: ClassVar[bool] = False
+    """Whether it claims that what comes later in a dialogue changes nothing before it."""
     modalities: tuple[str, ...]
     """Names of the modalities in use, in the order in which they are stacked."""
 
     def __init__(self, config: ModelConfig, task: Task) -> None:
         super().__init__()
 
-    def loss_weights(self) -> dict[str, float]:
-        """Weight of each loss in the objective, by the names in ``Output.losses``; a loss that is not here weighs 1."""
+    def loss_weights(self) -> Mapping[str, float | Tensor]:
+        """Weight of each loss in the objective, by the names in ``Output.losses``; a loss that is not here weighs 1.
+
+        A weight that is learned is a tensor [].
+        """
         return {}
 
     def encoder_parameters(self) -> list[nn.Parameter]:
         """Parameters of a pretrained encoder, which learn at their own rate."""
         return []
 
-    def text_packer(self) -> "TextPacker | None":
-        """What turns transcripts into sub-tokens, where the model trains a text encoder."""
+    def text_packer(self) -> Packer | None:
+        """What turns transcripts into sub-tokens, where the model reads them itself."""
         return None
 
     def forward(self, batch: DialogueBatch, across: Reduction = ALONE) -> Output:

@@ -30,6 +30,7 @@ class CMN(DyadicMemoryModel):
     """The model of Hazarika, Poria, Zadeh et al. (2018), in the form of its TensorFlow release."""
 
     name: ClassVar[str] = "cmn"
+    causal: ClassVar[bool] = True
     citation: ClassVar[str] = (
         "D. Hazarika, S. Poria, A. Zadeh, E. Cambria, L.-P. Morency, R. Zimmermann. Conversational Memory Network for "
         "Emotion Recognition in Dyadic Dialogue Videos. NAACL 2018"

@@ -50,6 +50,7 @@ class DAGERC(FeatureModel):
     """The model of Shen et al. (2021)."""
 
     name: ClassVar[str] = "dag_erc"
+    causal: ClassVar[bool] = True
     citation: ClassVar[str] = (
         "W. Shen, S. Wu, Y. Yang, X. Quan. Directed Acyclic Graph Network for Conversational Emotion Recognition. "
         "ACL-IJCNLP 2021"

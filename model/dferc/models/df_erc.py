@@ -23,7 +23,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from dferc.corpus.batch import TEXT, DialogueBatch
+from dferc.corpus.batch import TEXT, DialogueBatch, TokenBlocks
 from dferc.layers.contribution import Contribution, ContributionFusion
 from dferc.layers.disentanglement import Disentanglement, DisentanglementOptions
 from dferc.layers.fusion import static_fusion
@@ -195,7 +195,7 @@ class DFERC(Model):
     def _encode(self, batch: DialogueBatch) -> tuple[Tensor, Tensor]:
         """Encoded features x [M, N, H], zero where missing, and presence [M, N]."""
         encoded, present = [], []
-        text = self.text(batch.tokens) if self.text else None
+        text = self.text(cast(TokenBlocks, batch.tokens)) if self.text else None
         for name, encoder in self.encoders.items():
             own = name == TEXT and text is not None
             encoded.append(encoder(text if own else batch.flat(batch.features[name])))

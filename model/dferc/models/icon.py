@@ -28,6 +28,7 @@ class ICON(DyadicMemoryModel):
     """The model of Hazarika, Poria, Mihalcea et al. (2018), in the form of its TensorFlow release."""
 
     name: ClassVar[str] = "icon"
+    causal: ClassVar[bool] = True
     citation: ClassVar[str] = (
         "D. Hazarika, S. Poria, R. Mihalcea, E. Cambria, R. Zimmermann. ICON: Interactive Conversational Memory "
         "Network for Multimodal Emotion Detection. EMNLP 2018"

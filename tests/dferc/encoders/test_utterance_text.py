@@ -131,7 +131,7 @@ def test_memory_does_not_grow_with_the_texts(source, conversation, monkeypatch):
     extractor = TextExtractor(TextExtraction(source=source, max_tokens=32))
     for text in TEXTS:
         extractor.extract(conversation(texts=[text]))
-    assert max(len(packer._tokenised) for packer in packers) == 1
+    assert max(len(packer._words._known) for packer in packers) == 1
 
 
 @pytest.mark.real

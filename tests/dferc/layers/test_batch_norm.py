@@ -1,8 +1,5 @@
 """Batch norm over utterances against torch's own, with and without padding, missing vectors and other workers."""
 
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
-
 import pytest
 import torch
 from torch import nn
@@ -11,28 +8,6 @@ from dferc.layers.batch_norm import UtteranceNorm
 from dferc.layers.reduction import ALONE
 
 WIDTH = 4
-
-
-class Worker:
-    """One of several workers that are threads of this process, so that gradients flow between them by themselves."""
-
-    def __init__(self, rank, slots, barrier):
-        self.rank, self.slots, self.barrier = rank, slots, barrier
-
-    def sum(self, local):
-        self.slots[self.rank] = local
-        self.barrier.wait()
-        total = torch.stack(self.slots).sum(0)
-        self.barrier.wait()
-        return total
-
-
-def together(norms, parts, counted):
-    """Each worker's outputs for its part."""
-    slots, barrier = [None] * len(parts), Barrier(len(parts))
-    workers = [Worker(rank, slots, barrier) for rank in range(len(parts))]
-    with ThreadPoolExecutor(len(parts)) as pool:
-        return list(pool.map(lambda norm, *rest: norm(*rest), norms, parts, counted, workers))
 
 
 def torchs_own():
@@ -70,12 +45,13 @@ def test_what_does_not_count_changes_no_statistic():
     torch.testing.assert_close(found[0, there], torchs_own()(vectors[0, there]))
 
 
-def test_several_workers_equal_one_even_if_one_has_nothing():
+def test_several_workers_equal_one_even_if_one_has_nothing(side_by_side):
     vectors = torch.randn(2, 9, WIDTH, requires_grad=True)
     counted = (torch.rand(2, 9) < 0.7).float()
     alone, norms = UtteranceNorm(2, WIDTH), [UtteranceNorm(2, WIDTH) for _ in range(3)]
     sizes = [6, 0, 3]
-    parts = together(norms, vectors.split(sizes, dim=1), counted.split(sizes, dim=1))
+    shares = zip(norms, vectors.split(sizes, dim=1), counted.split(sizes, dim=1), strict=True)
+    parts = side_by_side(lambda norm, *share: norm(*share), list(shares))
     expected, found = alone(vectors, counted, ALONE), torch.cat(parts, dim=1)
     torch.testing.assert_close(found, expected)
     weight = torch.randn(found.shape)

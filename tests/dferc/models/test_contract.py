@@ -1,13 +1,16 @@
 """What every registered model must hold to, whatever it computes."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
+import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dferc.corpus import collate
+from dferc.corpus import Corpus, Sequences, Tokens, collate, vector_array
+from dferc.layers.reduction import ALONE
 from dferc.models import models, objective
 from dferc.training import TrainingConfig, make_learner, make_task, step
 from dferc.training import backward as add_gradients
@@ -27,7 +30,18 @@ def build(name, corpus, **changes):
 
 
 def batch_of(corpus, model, dialogues=None):
-    return collate(corpus, dialogues or corpus.split("train"), model.modalities)
+    chosen = corpus.split("train") if dialogues is None else dialogues
+    return collate(corpus, chosen, model.modalities, model.text_packer())
+
+
+def noisy_tokens(tokens):
+    """The same sub-tokens, with others behind the ends of their sequences."""
+    parts = {f.name: getattr(tokens, f.name) for f in fields(tokens)}
+    noisy = {name: noisy_tokens(part) for name, part in parts.items() if isinstance(part, Tokens)}
+    if isinstance(tokens, Sequences):
+        others = torch.randint(1, 8, tokens.ids.shape)
+        noisy["ids"] = torch.where(tokens.mask, tokens.ids, others)
+    return replace(tokens, **noisy)
 
 
 def noisy_padding(batch, extra):
@@ -50,6 +64,7 @@ def noisy_padding(batch, extra):
         labels=wider(batch.labels, lambda shape: torch.full(shape, -1)),
         speakers=wider(batch.speakers, torch.zeros),
         rows=wider(batch.rows, lambda shape: torch.full(shape, -1)),
+        tokens=None if batch.tokens is None else noisy_tokens(batch.tokens),
     )
 
 
@@ -138,6 +153,8 @@ def test_what_a_missing_modality_holds_changes_nothing(name, make_corpus):
 
 @pytest.mark.parametrize("kept", [("text",), ("audio",), ("text", "visual"), ("visual", "text", "audio")])
 def test_any_subset_of_modalities(name, corpus, kept):
+    if "modalities" not in models()[name].config_type.model_fields:
+        pytest.skip("it reads the transcripts alone")
     model = build(name, corpus, modalities=kept)
     total, _ = objective(model, model(batch_of(corpus, model)))
     assert total.isfinite()
@@ -158,11 +175,65 @@ def test_no_label_no_loss_from_it(name, corpus):
 
 def test_a_worker_without_a_dialogue_keeps_step(name, corpus):
     model = build(name, corpus)
-    output = model(collate(corpus, [], model.modalities))
+    output = model(batch_of(corpus, model, []))
     total, _ = objective(model, output)
     total.backward()
     assert total.item() == 0
     assert all(p.grad is None or not p.grad.any() for p in model.parameters())
+
+
+def test_three_workers_equal_one_even_if_one_has_nothing(name, corpus, side_by_side):
+    model = build(name, corpus).eval()
+    dialogues = corpus.split("train")
+    parameters = list(model.parameters())
+
+    def share(part, across):
+        output = model(batch_of(corpus, model, part), across)
+        return objective(model, output, across)[0], batch_rows(output, batch_of(corpus, model, part))
+
+    alone, rows = share(dialogues, ALONE)
+    expected = torch.autograd.grad(alone, parameters)
+    parts = side_by_side(share, [(dialogues[:1],), ([],), (dialogues[1:],)])
+    found = torch.autograd.grad(sum(total for total, _ in parts), parameters, allow_unused=True)
+    merged = {row: logits for _, part in parts for row, logits in part.items()}
+    for row, logits in rows.items():
+        torch.testing.assert_close(merged[row], logits, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(sum(total for total, _ in parts), alone, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)
+
+
+def batch_rows(output, batch):
+    """Logits of each row of the corpus."""
+    return dict(zip(batch.flat(batch.rows).tolist(), batch.flat(output.logits).detach(), strict=True))
+
+
+CUT = 2
+"""Turns that stay as they are where it is tested who looks ahead."""
+
+
+def with_other_endings(corpus):
+    """The same dialogues, with other words and vectors from the third turn on."""
+    table = corpus.table
+    later = table["turn"].to_numpy() >= CUT
+    random = np.random.default_rng(7)
+    for place, column in enumerate(table.column_names):
+        if column == "text":
+            texts = [f"quite different {i}" if later[i] else text for i, text in enumerate(corpus.texts)]
+            table = table.set_column(place, table.schema.field(place), pa.array(texts))
+        elif column.startswith("features."):
+            name = column.removeprefix("features.")
+            noise = random.normal(size=corpus.features(name).shape)
+            vectors = np.where(later[:, None], noise, corpus.features(name))
+            table = table.set_column(place, table.schema.field(place), vector_array(vectors, corpus.present(name)))
+    return Corpus.from_table(table)
+
+
+def test_only_models_that_say_so_look_at_no_later_utterance(name, corpus):
+    model = build(name, corpus).eval()
+    both = [model(batch_of(c, model)).logits for c in (corpus, with_other_endings(corpus))]
+    before, after = ([logits[:, part] for logits in both] for part in (slice(CUT), slice(CUT, None)))
+    assert torch.allclose(*before, atol=1e-5) == models()[name].causal
+    assert not torch.allclose(*after, atol=1e-3)
 
 
 def test_saving_and_loading_keeps_every_number(name, corpus, tmp_path):
