@@ -16,6 +16,8 @@ from dferc.corpus import Corpus, CorpusCard, Modality, corpus_schema, vector_arr
 WIDTHS = {"text": 1024, "audio": 1582, "visual": 342}
 """Numbers in an utterance's vectors as the release reads them on IEMOCAP: roberta-large, openSMILE IS10, DenseNet."""
 LABELS = ("happy", "sad", "neutral", "angry", "excited", "frustrated")
+WORDS = 12
+"""Of an utterance; MELD's have 8 on average, IEMOCAP's 12."""
 SHORTEST, MEAN, LONGEST = 8, 49, 110
 """Utterances of IEMOCAP's dialogues."""
 
@@ -44,7 +46,7 @@ def random_corpus(lengths: Sequence[int], widths: Mapping[str, int] = WIDTHS, se
         "speaker": ["AB"[turn % 2] for length in lengths for turn in range(length)],
         "label": draw.integers(len(LABELS), size=utterances).tolist(),
         "split": ["train" if i + 1 < len(lengths) else "validation" for i, n in enumerate(lengths) for _ in range(n)],
-        "text": [None] * utterances,
+        "text": [" ".join(f"w{word}" for word in draw.integers(5000, size=WORDS)) for _ in range(utterances)],
     }
     schema = corpus_schema(card)
     arrays = [pa.array(values, schema.field(name).type) for name, values in columns.items()]

@@ -1,16 +1,21 @@
-"""Workers that are threads of one process, so that gradients flow between them by themselves."""
+"""What tests of the science share: workers that are threads of one process, and saved backbones."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 from typing import Any
 
 import pytest
 import torch
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+SPECIAL = {f"{name}_token": f"<{name}>" for name in ("cls", "pad", "sep", "unk", "bos", "eos", "mask")}
 
 
 class Worker:
-    """One of several, which meet at every sum."""
+    """One of several, each a thread, so that gradients flow between them by themselves; they meet at every sum."""
 
     def __init__(self, rank: int, slots: list[Any], barrier: Barrier) -> None:
         self.rank, self.slots, self.barrier = rank, slots, barrier
@@ -50,3 +55,18 @@ def side_by_side() -> Callable[..., list[Any]]:
             return list(pool.map(one, range(len(arguments))))
 
     return run
+
+
+@pytest.fixture
+def save_backbone(tmp_path: Path) -> Callable[..., str]:
+    """Saves a transformer with a tokenizer of few words, as a folder that models load their backbone from."""
+
+    def save(transformer: PreTrainedModel, tokenizer: PreTrainedTokenizerFast | None = None) -> str:
+        folder = tmp_path / "backbone"
+        transformer.save_pretrained(folder)
+        words = {word: number for number, word in enumerate(SPECIAL.values())}
+        plain = Tokenizer(models.WordLevel(words, unk_token=SPECIAL["unk_token"]))
+        (tokenizer or PreTrainedTokenizerFast(tokenizer_object=plain, **SPECIAL)).save_pretrained(folder)
+        return str(folder)
+
+    return save

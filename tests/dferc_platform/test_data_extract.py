@@ -46,3 +46,29 @@ def test_mistakes_end_in_a_sentence_before_anything_is_extracted(own, tmp_path, 
     assert done.exit_code == 2
     assert sentence in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["own"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ((), "nothing is asked for: give --comet or --text"),
+        (("--comet", "none"), "nothing is asked for: give --comet or --text"),
+        (("--audio", "IS10"), "audio needs recordings"),
+        (("--text", "roberta-large"), "text is there already, and nothing is replaced"),
+        (("--comet", "/nowhere"), "'/nowhere' cannot be loaded"),
+        (("--comet", "m", "--like", "c.parquet"), "--like and --reading are for recordings"),
+        (("--comet", "m", "--reading", "a=b"), "--like and --reading are for recordings"),
+    ],
+)
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_what_cannot_be_added_to_a_corpus_is_a_sentence(tiny_corpus, tmp_path, words, sentence, dry) -> None:
+    done = extract("corpus", tiny_corpus, *words, *dry, "--out", tmp_path / "new.parquet")
+    assert done.exit_code == 2
+    assert sentence in done.stderr
+    assert not (tmp_path / "new.parquet").exists()
+
+
+def test_a_corpus_is_never_added_to_itself(tiny_corpus: Path) -> None:
+    done = extract("corpus", tiny_corpus, "--comet", "m", "--out", tiny_corpus)
+    assert done.exit_code == 2
+    assert "is the corpus that is added to: name another file" in done.stderr

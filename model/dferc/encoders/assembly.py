@@ -1,13 +1,22 @@
 """Recordings and the vectors that were extracted from them, written as one corpus file, dialogue by dialogue."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from dferc.corpus.contract import CorpusCard, Modality, Scaling, corpus_schema, validate, vector_array
+from dferc.corpus.contract import (
+    EXTRACTION,
+    FEATURES,
+    CorpusCard,
+    Modality,
+    Scaling,
+    corpus_schema,
+    validate,
+    vector_array,
+)
 from dferc.corpus.parquet import write_tables
 from dferc.corpus.recordings import RecordedUtterance, Recordings
 from dferc.corpus.recordings.scaling import ScalingFit, apply_scaling
@@ -56,7 +65,8 @@ def write_corpus(recordings: Recordings, made: Mapping[str, Made], path: Path) -
     card = _card(recordings.card, made, kept, dropped=len(dialogues) - len(kept))
     try:
         with atomic(path) as temporary:
-            write_tables(_groups(kept, card, made), temporary)
+            tables = (_table(d, card, {name: m.load(d) for name, m in made.items()}) for d in kept)
+            write_tables(grouped(tables), temporary)
     except OSError as error:
         raise UserError(f"the corpus cannot be written to {path} ({error.strerror or error})") from None
     return card
@@ -67,11 +77,15 @@ def _has_content(dialogue: Dialogue, made: Mapping[str, Made]) -> bool:
 
 
 def _card(card: CorpusCard, made: Mapping[str, Made], kept: list[Dialogue], dropped: int) -> CorpusCard:
-    modalities = {name: m.modality.model_copy(update={"scaling": _scaling(m, kept)}) for name, m in made.items()}
     repairs = list(card.repairs)
     if dropped:
         repairs.append(f"{dropped} dialogues were dropped, because no utterance in them has a text or a vector")
-    return card.model_copy(update={"modalities": modalities, "repairs": tuple(repairs)})
+    return card.model_copy(update={"modalities": described(made, kept), "repairs": tuple(repairs)})
+
+
+def described(made: Mapping[str, Made], dialogues: list[Dialogue]) -> dict[str, Modality]:
+    """What a card says of these vectors, their standardisation included."""
+    return {name: m.modality.model_copy(update={"scaling": _scaling(m, dialogues)}) for name, m in made.items()}
 
 
 def _scaling(made: Made, dialogues: list[Dialogue]) -> Scaling | None:
@@ -90,12 +104,12 @@ GROUP = 2000
 """Utterances written at a time."""
 
 
-def _groups(dialogues: list[Dialogue], card: CorpusCard, made: Mapping[str, Made]) -> Iterator[pa.Table]:
-    """The corpus table in pieces of whole dialogues."""
+def grouped(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Tables of a dialogue each, in pieces of about ``GROUP`` rows."""
     waiting: list[pa.Table] = []
-    for dialogue in dialogues:
-        waiting.append(_table(dialogue, card, {name: m.load(dialogue) for name, m in made.items()}))
-        if sum(table.num_rows for table in waiting) >= GROUP:
+    for table in tables:
+        waiting.append(table)
+        if sum(one.num_rows for one in waiting) >= GROUP:
             yield pa.concat_tables(waiting)
             waiting = []
     if waiting:
@@ -112,10 +126,18 @@ def _table(dialogue: Dialogue, card: CorpusCard, extracted: Mapping[str, Extract
         "split": [u.split for u in dialogue],
         "text": [u.text for u in dialogue],
     }
-    arrays = [pa.array(values, schema.field(name).type) for name, values in columns.items()]
-    arrays += [vector_array(_scaled(e, card.modalities[name].scaling), e.present) for name, e in extracted.items()]
-    arrays += [_told(e, card.modalities[name]) for name, e in extracted.items()]
-    return pa.Table.from_arrays(arrays, schema=schema)
+    arrays = {name: pa.array(values, schema.field(name).type) for name, values in columns.items()}
+    arrays |= vector_columns(extracted, card)
+    return pa.Table.from_arrays([arrays[name] for name in schema.names], schema=schema)
+
+
+def vector_columns(extracted: Mapping[str, Extracted], card: CorpusCard) -> dict[str, pa.Array]:
+    """Columns of each modality: the vectors as its card says, and what was met in making them."""
+    vectors = {
+        FEATURES + name: vector_array(_scaled(e, card.modalities[name].scaling), e.present)
+        for name, e in extracted.items()
+    }
+    return vectors | {EXTRACTION + name: _told(e, card.modalities[name]) for name, e in extracted.items()}
 
 
 def _scaled(extracted: Extracted, scaling: Scaling | None) -> np.ndarray:

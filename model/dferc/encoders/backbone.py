@@ -60,6 +60,9 @@ def load_backbone(source: str, kind: Kind, max_tokens: int, needs: Sequence[str]
     found = transformer.config.model_type
     if found not in KNOWN.get(kind, (found,)) or (kind == "encoder" and transformer.config.is_encoder_decoder):
         raise UserError(f"{source!r} is a {found}, but this model is built on a transformer of the kind {kind}")
+    if kind == "bart" and max_tokens > transformer.config.max_position_embeddings:
+        room = transformer.config.max_position_embeddings
+        raise UserError(f"max_tokens = {max_tokens} is more than the {room} positions that {source!r} has")
     return Backbone(Words.pretrained(tokenizer, max_tokens, (*needs, "pad", "unk")), transformer, pretrained=True)
 
 
@@ -78,8 +81,12 @@ def _from_scratch(kind: Kind, max_tokens: int) -> Any:
         return transformers.BertModel(config, add_pooling_layer=False)
     if kind == "xlnet":
         return transformers.XLNetModel(
-            transformers.XLNetConfig(d_model=WIDTH, n_layer=LAYERS, n_head=HEADS, d_inner=FEED_FORWARD, **special)
-        )
+            transformers.XLNetConfig(
+                d_model=WIDTH, n_layer=LAYERS, n_head=HEADS, d_inner=FEED_FORWARD,
+                initializer_range=WIDTH**-0.5,  # with its own 0.02 nothing but its own word would reach a state
+                **special,
+            )
+        )  # fmt: skip
     if kind == "bart":
         config = transformers.BartConfig(
             d_model=WIDTH, encoder_layers=LAYERS, decoder_layers=LAYERS, encoder_attention_heads=HEADS,

@@ -24,13 +24,13 @@ def load_pretrained(source: str, auto: Any = AutoModel) -> tuple[Any, Any]:
     except Exception as error:  # each library below raises kinds of its own
         reason = re.split(r"\.\s", str(error) or type(error).__name__)[0].rstrip(".")
         raise UserError(
-            f"the text encoder {source!r} cannot be loaded ({reason}): give a folder with config.json, "
+            f"the pretrained model {source!r} cannot be loaded ({reason}): give a folder with config.json, "
             f"tokenizer.json and model.safetensors, or the name of a model that can be downloaded from here"
         ) from None
     absent = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
     if absent:
         raise UserError(
-            f"the weights of the text encoder {source!r} are not whole: "
+            f"the weights of the pretrained model {source!r} are not whole: "
             f"{len(absent)} tensors are missing, the first is {absent[0]}"
         )
     return tokenizer, model

@@ -50,6 +50,32 @@ def utterance_contrast(vectors: Tensor, present: Tensor, temperature: float | Te
     return _contrast(unit, present, others, present.sum(0, keepdim=True) - present, temperature, across)
 
 
+def class_contrast(
+    views: Tensor, labels: Tensor, labelled: Tensor, classes: int, temperature: float | Tensor, across: Reduction
+) -> LossTerm:
+    """Positives: every other view of an utterance of the class; dot products of the views as they are.
+
+    Args:
+        views: [M, N, H], several views of each utterance.
+        labels: [N] class, anything where unknown.
+        labelled: [N] 1 where the label is known, else 0: the others take no part.
+        classes: how many there are.
+        temperature: tau.
+        across: the other workers.
+
+    Returns:
+        Mean over the anchors that have a positive of L_i / tau, as supervised contrast is usually written.
+    """
+    vectors = views.float() * labelled.unsqueeze(-1)
+    present = labelled.expand(len(views), -1)
+    class_sum = across.sum(vectors.new_zeros(classes, vectors.shape[-1]).index_add(0, labels, vectors.sum(0)))
+    class_size = across.sum(labelled.new_zeros(classes).index_add(0, labels, present.sum(0)))
+    positive_sum = class_sum.index_select(0, labels) - vectors
+    positives = class_size.index_select(0, labels) * labelled - present
+    scaled = _contrast(vectors, present, positive_sum, positives, temperature, across)
+    return LossTerm(scaled.total / temperature, scaled.count)
+
+
 @eager  # inductor gets the strides of its backward pass wrong when the number of utterances changes
 def _contrast(
     unit: Tensor,

@@ -27,7 +27,7 @@ class LeanLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, places: Tensor, keys: Tensor, source: Tensor | None = None) -> Tensor:
-        """Places [B, T, H] and which may be heard [B, T] -> [B, T, H]; they hear each other, or ``source`` [B, T, H]."""
+        """Places [B, T, H] and which may be heard [B, T] -> [B, T, H]; heard are they, or ``source`` [B, T, H]."""
         normed = places if self.input_norm is None else self.input_norm(places)
         heard, _ = self.attention(normed, keys, source)
         attended = places + self.dropout(heard)

@@ -1,15 +1,15 @@
-"""``dferc data extract``: a corpus from recordings."""
+"""``dferc data extract``: a corpus from recordings, or a corpus with more vectors of its transcripts."""
 
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dferc.errors import UserError
-from dferc_platform.cli.durations import duration
-from dferc_platform.cli.report import say
+from dferc_platform.cli.extraction import Make, say_plan, write
 
 if TYPE_CHECKING:
     from dferc.corpus import CorpusCard
@@ -21,24 +21,32 @@ NOTHING = "none"
 
 
 class Layout(StrEnum):
-    """Forms in which recordings are read."""
+    """Forms in which recordings are read, and the corpus file that is there already."""
 
     MELD = "meld"
     IEMOCAP = "iemocap"
     EMORYNLP = "emorynlp"
     MOSI = "mosi"
     OWN = "own"
+    CORPUS = "corpus"
 
 
 def extract(
-    layout: Annotated[Layout, typer.Argument(help="How the recordings are laid out; own: a table of your own.")],
-    place: Annotated[Path, typer.Argument(metavar="PLACE", help="Folder of the recordings, or the table of your own.")],
+    layout: Annotated[
+        Layout,
+        typer.Argument(help="How the recordings are laid out; own: a table of your own; corpus: a corpus to add to."),
+    ],
+    place: Annotated[Path, typer.Argument(metavar="PLACE", help="Folder of the recordings; the table; the corpus.")],
     text: Annotated[
         str | None,
         typer.Option(
             metavar="ENCODER|none",
             help="Transformer for transcripts: a hub name or a folder; roberta-large by default.",
         ),
+    ] = None,
+    comet: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL|none", help="COMET for transcripts: a hub name or a folder; without it, no COMET."),
     ] = None,
     audio: Annotated[
         str | None,
@@ -62,7 +70,11 @@ def extract(
         typer.Option(metavar="NAME=VALUE", help="How the layout is read, for example labels=4-way of iemocap."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where to write it; corpora/LAYOUT.parquet by default.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where to write it; by default corpora/LAYOUT.parquet, or beside the corpus that is added to.",
+        ),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Workers; as many as there are GPUs or CPUs by default.")
@@ -75,20 +87,29 @@ def extract(
 
     Example: dferc data extract meld MELD.Raw/ --text roberta-large --audio IS10 --out corpora/meld-raw.parquet
 
+    Or add vectors of its transcripts to a corpus: dferc data extract corpus corpora/meld.parquet --comet FOLDER
+
     Finished dialogues are kept beside the corpus, in FILE.parts: a stopped extraction goes on when the command is given
     again. Sound and faces need the extra `raw` (pip install "dferc\\[raw]"); openSMILE may not be used commercially.
     """
-    target = out or Path("corpora") / f"{layout.value}.parquet"
-    options = {"text": text, "audio": audio, "visual": visual}
-    if like is not None and (config is not None or audio is not None):
-        raise UserError("--like takes every setting from its corpus: leave out --config and --audio")
-    model = None if like is None else _card(like)
-    recordings = _read(layout, place, _assignments(reading or []), model)
-    chosen = _settings(recordings, config, options, model)
-    if dry_run:
-        _say_plan(recordings, chosen, target)
+    options = {"text": text, "comet": comet, "audio": audio, "visual": visual}
+    if layout is Layout.CORPUS:
+        if like is not None or reading:
+            raise UserError("--like and --reading are for recordings: leave them out where a corpus is added to")
+        recordings, chosen, make = _addition(place, out, config, options)
+        target = out or place.with_stem("-".join([place.stem, *(stage.name for stage in chosen.stages())]))
     else:
-        _extract(recordings, chosen, model, target, workers)
+        if like is not None and (config is not None or audio is not None):
+            raise UserError("--like takes every setting from its corpus: leave out --config and --audio")
+        model = None if like is None else _card(like)
+        recordings = _read(layout, place, _assignments(reading or []), model)
+        chosen = _settings(recordings, config, options, model)
+        make = _from_recordings(recordings, chosen, model)
+        target = out or Path("corpora") / f"{layout.value}.parquet"
+    if dry_run:
+        say_plan(recordings, chosen, target)
+    else:
+        write(make, target, workers)
 
 
 def _card(corpus: Path) -> "CorpusCard":
@@ -112,58 +133,43 @@ def _settings(
     from dferc_platform.extract.config import as_in, read_extraction
 
     if model is not None:
-        return as_in(model, {"text": options["text"], "visual": options["visual"]})
-    return read_extraction(config, _sections(options, config, recordings))
+        return as_in(model, options)
+    heard = any(u.audio is not None for u in recordings.utterances)
+    by_default: dict[str, dict[str, Any] | None] = {"text": {}, **({"audio": {}} if heard else {})}
+    return read_extraction(config, (by_default if config is None else {}) | _sections(options))
 
 
-def _sections(
-    options: Mapping[str, str | None], config: Path | None, recordings: "Recordings"
-) -> dict[str, dict[str, Any] | None]:
-    """The sections that the command line asks for; without a file of settings, text and audio are there by default."""
-    setting = {"text": "source", "audio": "feature_set", "visual": "weights"}
-    chosen: dict[str, dict[str, Any] | None] = {
+def _sections(options: Mapping[str, str | None]) -> dict[str, dict[str, Any] | None]:
+    """The sections that the command line asks for."""
+    setting = {"text": "source", "comet": "source", "audio": "feature_set", "visual": "weights"}
+    return {
         name: None if value == NOTHING else {setting[name]: value}
         for name, value in options.items()
         if value is not None
     }
-    if config is None:
-        heard = any(u.audio is not None for u in recordings.utterances)
-        chosen = {"text": {}, **({"audio": {}} if heard else {}), **chosen}
-    return chosen
 
 
-def _extract(
-    recordings: "Recordings",
-    config: "ExtractionConfig",
-    model: "CorpusCard | None",
-    target: Path,
-    workers: int | None,
-) -> None:
-    from dferc_platform.cli.progress import ExtractionBars
+def _from_recordings(recordings: "Recordings", config: "ExtractionConfig", model: "CorpusCard | None") -> Make:
     from dferc_platform.extract.corpus import extract_corpus
 
-    with ExtractionBars() as bars:
-        card = extract_corpus(recordings, config, target, bars.show, workers=workers, like=model)
-    made = ", ".join(f"{modality.width} {name}" for name, modality in card.modalities.items())
-    say(f"Wrote {target}: {f'{made} numbers an utterance' if made else 'transcripts alone'}")
-    for repair in card.repairs:
-        say(f"Note: {repair}")
-    say(f"What could not be extracted, and why: dferc data verify {target}")
+    return partial(extract_corpus, recordings, config, like=model)
 
 
-def _say_plan(recordings: "Recordings", config: "ExtractionConfig", target: Path) -> None:
-    from dferc_platform.extract.corpus import plan
+def _addition(
+    place: Path, out: Path | None, config: Path | None, options: Mapping[str, str | None]
+) -> "tuple[Recordings, ExtractionConfig, Make]":
+    """What is added to a corpus: its utterances, what is made of them, and what makes it."""
+    from dferc.corpus import Corpus
+    from dferc.encoders.addition import recorded
+    from dferc_platform.extract.config import read_extraction
+    from dferc_platform.extract.corpus import check_addition, extend_corpus
 
-    size = f"{len(recordings.utterances)} utterances in {len(recordings.dialogues())} dialogues"
-    say(f"Would read {recordings.card.name}: {size}")
-    for repair in recordings.card.repairs:
-        say(f"Note: {repair}")
-    for cost in plan(recordings, config, target).estimate():
-        settings = ", ".join(f"{name}={value}" for name, value in getattr(config, cost.name).model_dump().items())
-        say(f"{cost.name}: {settings}")
-        left = f"{duration(cost.utterances * cost.seconds)} on one CPU, less on more" if cost.utterances else "nothing"
-        say(f"  {cost.done} of {cost.total} dialogues are done; the rest: about {left}")
-    say(f"It would be written to {target}, and its finished dialogues kept in {target}.parts")
+    corpus = Corpus.open(place)
+    if out is not None and out.resolve() == place.resolve():
+        raise UserError(f"--out {out} is the corpus that is added to: name another file")
+    chosen = read_extraction(config, _sections(options))
+    check_addition(corpus.card, chosen)
+    return recorded(corpus), chosen, partial(extend_corpus, place, chosen)
 
 
 def _assignments(reading: list[str]) -> dict[str, str]:

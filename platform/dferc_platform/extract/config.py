@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dferc.corpus.contract import CorpusCard, Modality
 from dferc.encoders.audio import AudioExtraction
+from dferc.encoders.comet import CometExtraction, by_relation
 from dferc.encoders.extractor import Extractor
 from dferc.encoders.utterance_text import TextExtraction
 from dferc.encoders.video import VideoExtraction
@@ -18,10 +19,11 @@ from dferc_platform.extract.job import Stage
 
 SECTIONS: Mapping[str, type[BaseModel]] = {
     "text": TextExtraction,
+    "comet": CometExtraction,
     "audio": AudioExtraction,
     "visual": VideoExtraction,
 }
-"""Modality to the settings of its extractor, in the order in which they are extracted."""
+"""Modality, or family of modalities, to the settings of its extractor, in the order in which they are extracted."""
 
 
 class ExtractionConfig(BaseModel):
@@ -30,19 +32,30 @@ class ExtractionConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     text: TextExtraction | None = Field(default=None, description="transformer over the transcripts")
+    comet: CometExtraction | None = Field(default=None, description="COMET over the transcripts, a modality a relation")
     audio: AudioExtraction | None = Field(default=None, description="openSMILE over the sound")
     visual: VideoExtraction | None = Field(default=None, description="DenseNet over the faces")
-    standardise: tuple[Literal["text", "audio", "visual"], ...] = Field(
+    standardise: tuple[Literal["text", "comet", "audio", "visual"], ...] = Field(
         default=("audio",),
         description="modalities brought to mean 0, deviation 1 by train, in float64",
     )
     clip: float = Field(default=10.0, gt=0, description="largest magnitude kept of standardised numbers, in deviations")
 
+    def modalities(self) -> tuple[str, ...]:
+        """Names of what is made."""
+        comet = () if self.comet is None else self.comet.modalities
+        return (*(name for name in SECTIONS if name != "comet" and getattr(self, name) is not None), *comet)
+
     def stages(self) -> tuple[Stage, ...]:
         """What is to be extracted, with what."""
         chosen = {name: getattr(self, name) for name in SECTIONS}
         return tuple(
-            Stage(name, partial(_build, section), neural=name != "audio")
+            Stage(
+                name,
+                partial(_build, section),
+                neural=name != "audio",
+                apart=by_relation if name == "comet" else None,
+            )
             for name, section in chosen.items()
             if section is not None
         )
@@ -54,6 +67,10 @@ def _build(section: BaseModel, device: str) -> Extractor:
         from dferc.encoders.utterance_text import TextExtractor
 
         return TextExtractor(section, device)
+    if isinstance(section, CometExtraction):
+        from dferc.encoders.comet import CometExtractor
+
+        return CometExtractor(section, device)
     if isinstance(section, AudioExtraction):
         from dferc.encoders.audio import AudioExtractor
 
@@ -95,28 +112,34 @@ def as_in(card: CorpusCard, places: Mapping[str, str | None]) -> ExtractionConfi
         UserError: it was not extracted here, or a place is missing.
     """
     problems: list[str] = []
-    sections: dict[str, BaseModel] = {}
+    sections: dict[str, dict[str, Any]] = {}
     for name, modality in card.modalities.items():
-        if name not in SECTIONS or not modality.parameters:
+        section = "comet" if "relation" in modality.parameters else name
+        place = places.get(section) or modality.hub
+        if section not in SECTIONS or not modality.parameters:
             problems.append(f"{name} was not made by `dferc data extract`, but by {modality.extractor}")
-        elif name in PLACES and not (places.get(name) or modality.hub):
-            problems.append(f"{name} needs --{name} with {_wanted(modality)}")
+        elif section in PLACES and not place:
+            problems.append(f"{name} needs --{section} with {_wanted(modality)}")
         else:
-            sections[name] = _section(name, modality, places.get(name) or modality.hub)
+            asked = sections.get(section, {}).get("relations", ())
+            sections[section] = _settings(section, modality, place, asked)
     if problems:
         raise UserError.collected(f"corpus {card.name} cannot be followed", problems)
     return ExtractionConfig.model_validate(sections)
 
 
-PLACES = {"text": "source", "visual": "weights"}
-"""Modality to the setting that says where its weights lie."""
+PLACES = {"text": "source", "comet": "source", "visual": "weights"}
+"""Section to the setting that says where its weights lie."""
 
 
 def _wanted(modality: Modality) -> str:
     return f"the weights whose SHA-256 is {modality.weights}" if modality.weights else "`random`, an untrained network"
 
 
-def _section(name: str, modality: Modality, place: str | None) -> BaseModel:
-    kind = SECTIONS[name]
+def _settings(section: str, modality: Modality, place: str | None, asked: tuple[str, ...]) -> dict[str, Any]:
+    """Those with which a modality was made; ``asked`` are the relations of the same COMET that came before it."""
+    kind = SECTIONS[section]
     known = {field: value for field, value in modality.parameters.items() if field in kind.model_fields}
-    return kind.model_validate(known | ({PLACES[name]: place} if name in PLACES else {}))
+    if section in PLACES:
+        known[PLACES[section]] = place
+    return {**known, "relations": (*asked, modality.parameters["relation"])} if section == "comet" else known

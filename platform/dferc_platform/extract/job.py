@@ -28,13 +28,19 @@ BLOCKS = 500
 
 @dataclass(frozen=True)
 class Stage:
-    """The extraction of one modality."""
+    """The extraction of one modality, or of several whose vectors one extractor makes side by side."""
 
     name: str
     build: Callable[[str], Extractor]
     """Makes the extractor on a device."""
     neural: bool
     """Whether it is a network, which a GPU helps."""
+    apart: Callable[[Modality], Mapping[str, Modality]] | None = None
+    """Takes what the extractor describes apart into its modalities, in order; None where there is but one."""
+
+    def modalities(self, made_by: Modality) -> Mapping[str, Modality]:
+        """Name to each modality in what the extractor makes."""
+        return {self.name: made_by} if self.apart is None else self.apart(made_by)
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,7 @@ class ExtractionJob:
     def run(
         self, on_progress: Callable[[Progress], None], expected: Mapping[str, str] | None = None
     ) -> dict[str, Parts]:
-        """Extract what is not extracted yet; the parts of each modality, all finished.
+        """Extract what is not extracted yet; the parts of each stage, all finished.
 
         Args:
             on_progress: told when a dialogue is finished.
@@ -105,7 +111,8 @@ class ExtractionJob:
         """
         with messages_to(self._folder / "messages.log"):
             described = {stage.name: stage.build("cpu").described() for stage in self._stages}
-            _refuse_others(described, expected or {})
+            made = {name: m for stage in self._stages for name, m in stage.modalities(described[stage.name]).items()}
+            _refuse_others(made, expected or {})
             parts = {name: Parts(self._folder, name, modality) for name, modality in described.items()}
             waiting = [w for stage in self._stages for w in self._waiting(stage, parts[stage.name])]
             progress = {stage.name: self._at_start(stage, waiting) for stage in self._stages}
@@ -149,11 +156,11 @@ class ExtractionJob:
         return Progress(stage.name, total - sum(w.stage == stage for w in waiting), total)
 
 
-def _refuse_others(described: Mapping[str, Modality], expected: Mapping[str, str]) -> None:
+def _refuse_others(made: Mapping[str, Modality], expected: Mapping[str, str]) -> None:
     problems = [
-        f"vectors of {name} would come from {described[name].identity!r}, must come from {identity!r}"
+        f"vectors of {name} would come from {made[name].identity!r}, must come from {identity!r}"
         for name, identity in expected.items()
-        if name in described and described[name].identity != identity
+        if name in made and made[name].identity != identity
     ]
     if problems:
         raise UserError.collected("the extraction", problems)

@@ -20,7 +20,7 @@ from dferc.encoders.extractor import Extracted
 
 
 class Parts:
-    """The finished dialogues of one modality."""
+    """The finished dialogues of one modality, or of those that one extractor makes together."""
 
     def __init__(self, folder: Path, name: str, made_by: Modality) -> None:
         """Find the place for what this extractor makes.
@@ -65,7 +65,7 @@ def load_part(path: Path) -> Extracted:
 
 def _input(modality: str, utterance: RecordedUtterance) -> list[object]:
     """What of an utterance its vector can depend on."""
-    if modality == "text":
+    if modality in ("text", "comet"):
         return [utterance.turn, utterance.text]
     clip = utterance.audio if modality == "audio" else utterance.video
     return [utterance.turn, None if clip is None else {**asdict(clip), "file": _state(clip)}]

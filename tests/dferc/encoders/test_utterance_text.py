@@ -110,7 +110,7 @@ def test_settings_that_make_no_sense_are_refused(source):
         TextExtraction(context="dialogue")
     with pytest.raises(UserError, match="max_tokens = 512 is more than the 32 positions"):
         TextExtractor(TextExtraction(source=source))
-    with pytest.raises(UserError, match="the text encoder '/nowhere' cannot be loaded"):
+    with pytest.raises(UserError, match="the pretrained model '/nowhere' cannot be loaded"):
         TextExtractor(TextExtraction(source="/nowhere"))
 
 

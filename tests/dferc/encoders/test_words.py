@@ -62,6 +62,12 @@ def test_backbones_from_scratch_are_small_and_of_their_kind(kind):
     assert backbone.transformer.config.vocab_size == HASHED_VOCABULARY
 
 
+def test_a_bart_with_too_few_positions_is_refused(tmp_path, save_backbone):
+    folder = save_backbone(load_backbone(SCRATCH, "bart", 32).transformer)
+    with pytest.raises(UserError, match="max_tokens = 40 is more than the 32 positions"):
+        load_backbone(folder, "bart", 40)
+
+
 def test_a_backbone_of_another_kind_is_refused(tmp_path):
     folder = str(tmp_path / "bert")
     load_backbone(SCRATCH, "encoder", 32).transformer.save_pretrained(folder)

@@ -4,21 +4,18 @@ Files are looked for in tests/golden, and in the folder that DFERC_GOLDEN names.
 """
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors import safe_open
-from tokenizers import Tokenizer, models
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from dferc.corpus.batch import DialogueBatch
 from dferc.corpus.lanes import Lanes
 from dferc.models import Model, Task
 
-SPECIAL = {f"{name}_token": f"<{name}>" for name in ("cls", "pad", "sep", "unk", "bos", "eos", "mask")}
 FOLDERS = [Path(__file__).parents[2] / "golden", *map(Path, filter(None, [os.environ.get("DFERC_GOLDEN")]))]
 
 
@@ -108,18 +105,3 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def golden(request: pytest.FixtureRequest) -> Golden:
     """The golden file of this run."""
     return Golden(request.param)
-
-
-@pytest.fixture
-def save_backbone(tmp_path: Path) -> Callable[..., str]:
-    """Saves a transformer with a tokenizer of few words, as a folder that models load their backbone from."""
-
-    def save(transformer: PreTrainedModel, tokenizer: PreTrainedTokenizerFast | None = None) -> str:
-        folder = tmp_path / "backbone"
-        transformer.save_pretrained(folder)
-        words = {word: number for number, word in enumerate(SPECIAL.values())}
-        plain = Tokenizer(models.WordLevel(words, unk_token=SPECIAL["unk_token"]))
-        (tokenizer or PreTrainedTokenizerFast(tokenizer_object=plain, **SPECIAL)).save_pretrained(folder)
-        return str(folder)
-
-    return save

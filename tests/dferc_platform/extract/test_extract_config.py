@@ -4,6 +4,7 @@ import pytest
 
 from dferc.corpus import CorpusCard, Modality
 from dferc.encoders.audio import AudioExtraction
+from dferc.encoders.comet import CometExtraction, by_relation
 from dferc.encoders.utterance_text import TextExtraction
 from dferc.encoders.video import VideoExtraction
 from dferc.errors import UserError
@@ -52,14 +53,36 @@ def test_a_corpus_can_be_followed():
     assert as_in(old, {"visual": "w", "text": "here/"}).text.source == "here/"
 
 
+def comet(relations, **settings):
+    parameters = {"relations": relations, "template": "{relation} {text}", "max_tokens": 99}
+    width = 4 * len(relations.split())
+    return by_relation(Modality(width=width, extractor="bart", parameters=parameters, weights="abc", **settings))
+
+
+def test_relations_of_one_comet_are_followed_together():
+    wanted = CometExtraction(source="m", relations=("xWant", "oReact"), template="{relation} {text}", max_tokens=99)
+    assert as_in(card(**comet("xWant oReact")), {"comet": "m"}) == ExtractionConfig(comet=wanted)
+    assert as_in(card(**comet("xWant oReact", hub="m")), {}) == ExtractionConfig(comet=wanted)
+    with pytest.raises(UserError, match="comet_xwant needs --comet with the weights whose SHA-256 is abc"):
+        as_in(card(**comet("xWant")), {})
+
+
+def test_what_is_made_goes_by_the_names_of_its_modalities():
+    config = ExtractionConfig(text=TextExtraction(), comet=CometExtraction(relations=("xWant", "oReact")))
+    assert config.modalities() == ("text", "comet_xwant", "comet_oreact")
+    assert ExtractionConfig().modalities() == ()
+
+
 def test_a_corpus_that_was_imported_cannot_be_followed():
     old = card(
         text=Modality(width=4, extractor="someone's file"),
+        comet_xwant=Modality(width=4, extractor="COSMIC's file"),
         visual=Modality(width=342, extractor="d", parameters={"margin": 0.2}, weights="abc"),
     )
     with pytest.raises(UserError) as caught:
         as_in(old, {})
     assert "text was not made by `dferc data extract`, but by someone's file" in str(caught.value)
+    assert "comet_xwant was not made by `dferc data extract`, but by COSMIC's file" in str(caught.value)
     assert "visual needs --visual with the weights whose SHA-256 is abc" in str(caught.value)
 
 

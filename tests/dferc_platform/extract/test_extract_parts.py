@@ -36,7 +36,7 @@ def test_a_dialogue_without_any_vector_comes_back(tmp_path):
     assert load_part(tmp_path / "part.arrow").vectors.shape == (2, 5)
 
 
-@pytest.mark.parametrize("name", ["text", "audio", "visual"])
+@pytest.mark.parametrize("name", ["text", "comet", "audio", "visual"])
 def test_what_a_vector_does_not_depend_on_changes_nothing(tmp_path, utterance, name):
     parts = Parts(tmp_path, name, MODALITY)
     other = replace(utterance, label=None, split="test", speaker="B")
@@ -48,6 +48,7 @@ def test_what_a_vector_does_not_depend_on_changes_nothing(tmp_path, utterance, n
     [
         ("text", {"text": "bye"}),
         ("text", {"dialogue": "d2"}),
+        ("comet", {"text": "bye"}),
         ("audio", {"audio": None}),
         ("audio", {"audio": Clip("elsewhere.wav")}),
         ("visual", {"video": Clip("a.wav", region="left")}),
