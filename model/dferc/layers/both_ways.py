@@ -1,7 +1,8 @@
 """Step-by-step recurrences that read all dialogues of a batch forwards and backwards, both at once.
 
 In the shapes, 2 stands for the two ways and T for the steps: step k of the way back is a dialogue's k-th utterance from
-its end. Padding lies behind the last step of either way, so no step of a dialogue can see it.
+its end. Padding lies behind the last step of either way, so no step of a dialogue can see it. Where a dialogue is read
+in several streams of vectors, or forwards only, there are W ways instead of 2: all forwards, then all backwards.
 """
 
 from collections.abc import Callable
@@ -16,12 +17,14 @@ from dferc.corpus.batch import DialogueBatch
 class BothWays:
     """Where the utterances of a batch lie in [2, T, B]."""
 
-    def __init__(self, batch: DialogueBatch) -> None:
+    def __init__(self, batch: DialogueBatch, forward: int = 1, backward: int = 1) -> None:
         dialogues, turns = batch.mask.shape
-        self.shape = (2, turns, dialogues)
+        self.shape = (forward + backward, turns, dialogues)
         turn = batch.valid % turns
         from_end = batch.lengths[batch.dialogue] - 1 - turn
-        self.places = torch.cat([turn, turns + from_end]) * dialogues + batch.dialogue.repeat(2)
+        steps = torch.cat([turn.expand(forward, -1), from_end.expand(backward, -1)])
+        before = turns * torch.arange(forward + backward, device=turn.device).unsqueeze(1)
+        self.places = ((before + steps) * dialogues + batch.dialogue).flatten()
 
     def laid_out(self, utterances: Tensor) -> Tensor:
         """[2, N, ...], for each way, -> [2, T, B, ...]; zeros at padding."""
@@ -32,8 +35,11 @@ class BothWays:
 
     def side_by_side(self, states: Tensor) -> Tensor:
         """[2, T, B, H] -> [N, 2H]: of each utterance its state forwards and its state backwards."""
-        forward, backward = states.flatten(0, 2).index_select(0, self.places).tensor_split(2)
-        return torch.cat([forward, backward], dim=-1)
+        return torch.cat(self.of_utterances(states), dim=-1)
+
+    def of_utterances(self, states: Tensor) -> tuple[Tensor, ...]:
+        """[W, T, B, H] -> the states of the utterances [N, H] in each way."""
+        return states.flatten(0, 2).index_select(0, self.places).tensor_split(self.shape[0])
 
 
 class TwoWayGRU(nn.Module):
@@ -45,26 +51,27 @@ class TwoWayGRU(nn.Module):
     x, known of an utterance beforehand, is multiplied for all steps at once; y, found on the way, at its step.
     """
 
-    def __init__(self, known: int, found: int, hidden: int) -> None:
+    def __init__(self, known: int, found: int, hidden: int, ways: int = 2) -> None:
         """Make the weights, in the order and with the initial values of ``torch.nn.GRUCell``.
 
         Args:
             known: width of x; may be 0.
             found: width of y; may be 0.
             hidden: width of h.
+            ways: how many, each with weights of its own.
         """
         super().__init__()
         self.known = known
-        self.weight_ih = nn.Parameter(torch.empty(2, 3 * hidden, known + found))
-        self.weight_hh = nn.Parameter(torch.empty(2, 3 * hidden, hidden))
-        self.bias_ih = nn.Parameter(torch.empty(2, 3 * hidden))
-        self.bias_hh = nn.Parameter(torch.empty(2, 3 * hidden))
+        self.weight_ih = nn.Parameter(torch.empty(ways, 3 * hidden, known + found))
+        self.weight_hh = nn.Parameter(torch.empty(ways, 3 * hidden, hidden))
+        self.bias_ih = nn.Parameter(torch.empty(ways, 3 * hidden))
+        self.bias_hh = nn.Parameter(torch.empty(ways, 3 * hidden))
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -(hidden**-0.5), hidden**-0.5)
 
     def over(self, known: Tensor, ways: BothWays, parties: int = 1) -> "GRUSteps":
-        """Ready for the steps over utterances of which x is [N, known]; each dialogue has this many states."""
-        return self._steps(ways.laid_out(self._of_known(known.expand(2, -1, -1))), parties)
+        """Ready for the steps over utterances whose x is [N, known] or [W, N, known]; a dialogue has so many states."""
+        return self._steps(ways.laid_out(self._of_known(known.expand(ways.shape[0], -1, -1))), parties)
 
     def along(self, known: Tensor, dropout: Callable[[Tensor], Tensor]) -> Tensor:
         """States [2, T, B, H] where x [2, T, B, known] is all there is; dropout is on each before the next step."""

@@ -7,6 +7,9 @@ At step t, where s speaks u_t, from states of zero:
     q_s = GRU_party([u_t ; c_t], q_s)             what the speaker is going through
     q_j = GRU_listener([u_t ; q_s], q_j)          everybody else, with active listeners; otherwise q_j stays
     e_t = GRU_emotion(q_s, e_{t-1})
+
+Releases step on over the padding behind a dialogue: no party's state changes there, and e hears the first party's
+[code: DialogueRNN and MultiEMO, DialogueRNNCell].
 """
 
 import torch
@@ -32,6 +35,8 @@ class DialogueRecurrence(nn.Module):
         context: Kind = "general",
         active_listener: bool = False,
         dropout: float = 0.0,
+        streams: int = 1,
+        backward: bool = True,
     ) -> None:
         """Make the cells.
 
@@ -43,24 +48,42 @@ class DialogueRecurrence(nn.Module):
             context: kind of the attention to earlier global states.
             active_listener: listeners' states follow what is said.
             dropout: on every new state, which goes on with it to the next step.
+            streams: how many vectors an utterance has, each with cells of its own that know nothing of the others.
+            backward: go through the dialogue backwards too.
         """
         super().__init__()
         self.party_width = party_width
         self.dropout = dropout
-        self.context_attention = EarlierAttention(context, utterance, global_width)
-        self.global_gru = TwoWayGRU(utterance, party_width, global_width)
-        self.party_gru = TwoWayGRU(utterance, global_width, party_width)
-        self.listener_gru = TwoWayGRU(utterance, party_width, party_width) if active_listener else None
-        self.emotion_gru = TwoWayGRU(party_width, 0, emotion_width)
+        self.streams, self.backward = streams, backward
+        ways = streams * (1 + backward)
+        self.context_attention = EarlierAttention(context, utterance, global_width, ways=ways)
+        self.global_gru = TwoWayGRU(utterance, party_width, global_width, ways)
+        self.party_gru = TwoWayGRU(utterance, global_width, party_width, ways)
+        self.listener_gru = TwoWayGRU(utterance, party_width, party_width, ways) if active_listener else None
+        self.emotion_gru = TwoWayGRU(party_width, 0, emotion_width, ways)
 
     @eager  # a compiler would unroll the loop
     def forward(self, utterances: Tensor, batch: DialogueBatch) -> tuple[Tensor, Tensor]:
         """[N, D] -> e of both ways [N, 2E] and the weights of the context attention [2, B, T, T], a row a step."""
         with torch.autocast(utterances.device.type, enabled=False):
-            return self._steps(utterances.float(), batch)
+            ways = BothWays(batch)
+            emotions, weights = self._steps(utterances.float(), batch, ways)
+            return ways.side_by_side(emotions), weights
 
-    def _steps(self, utterances: Tensor, batch: DialogueBatch) -> tuple[Tensor, Tensor]:
-        ways = BothWays(batch)
+    @eager
+    def over_padding(self, streams: Tensor, batch: DialogueBatch) -> Tensor:
+        """[S, N, D] -> e [S, B, T, E], or [S, B, T, 2E] of both ways, where that of the way back is 0 at padding."""
+        with torch.autocast(streams.device.type, enabled=False):
+            ways = BothWays(batch, self.streams, self.streams * self.backward)
+            emotions, _ = self._steps(streams.float().repeat(1 + self.backward, 1, 1), batch, ways)
+        forward = emotions[: self.streams].transpose(1, 2)
+        if not self.backward:
+            return forward
+        backward = batch.padded(torch.stack(ways.of_utterances(emotions)[self.streams :], dim=1))
+        return torch.cat([forward, backward.movedim(2, 0)], dim=-1)
+
+    def _steps(self, utterances: Tensor, batch: DialogueBatch, ways: BothWays) -> tuple[Tensor, Tensor]:
+        """e [W, T, B, E] and the weights of the context attention [W, B, T, T]."""
         parties = Parties(batch, ways)
         earlier = self.context_attention.over(utterances, ways)
         next_global = self.global_gru.over(utterances, ways)
@@ -77,8 +100,8 @@ class DialogueRecurrence(nn.Module):
             others = self._dropped(next_listener(turn, speaker, states)) if next_listener else states
             states = parties.updated(turn, speaker, others)
             speakers.append(speaker)
-        emotions = self.emotion_gru.along(torch.stack(speakers, dim=1), self._dropped)
-        return ways.side_by_side(emotions), earlier.table()
+        heard = torch.where(batch.mask.T.unsqueeze(-1), torch.stack(speakers, dim=1), states[:, :, 0].unsqueeze(1))
+        return self.emotion_gru.along(heard, self._dropped), earlier.table()
 
     def _dropped(self, state: Tensor) -> Tensor:
         return F.dropout(state, self.dropout, self.training) if self.dropout else state

@@ -22,7 +22,7 @@ Kind = Literal["simple", "general", "general2"]
 class EarlierAttention(nn.Module):
     """The weights of the scores, for each way."""
 
-    def __init__(self, kind: Kind, utterance: int, state: int, squash: bool = False) -> None:
+    def __init__(self, kind: Kind, utterance: int, state: int, squash: bool = False, ways: int = 2) -> None:
         """Make the weights.
 
         Args:
@@ -30,21 +30,22 @@ class EarlierAttention(nn.Module):
             utterance: width of u.
             state: width of g.
             squash: take the tanh of the scores of ``general2``, as COSMIC does.
+            ways: how many, each with weights of its own.
         """
         super().__init__()
         self.squash = squash and kind == "general2"
         self.simple = kind == "simple"
-        self.weight = nn.Parameter(torch.empty(2, 1, state) if self.simple else torch.empty(2, state, utterance))
-        self.bias = nn.Parameter(torch.empty(2, state)) if kind == "general2" else None
+        self.weight = nn.Parameter(torch.empty(ways, 1, state) if self.simple else torch.empty(ways, state, utterance))
+        self.bias = nn.Parameter(torch.empty(ways, state)) if kind == "general2" else None
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -(self.weight.shape[-1] ** -0.5), self.weight.shape[-1] ** -0.5)
 
     def over(self, utterances: Tensor, ways: BothWays) -> "Earlier":
-        """Ready for the steps over utterances [N, D]."""
+        """Ready for the steps over utterances [N, D], or [W, N, D]."""
         if self.simple:
             queries = self.weight.unsqueeze(1).expand(*ways.shape, -1)
         else:
-            each = utterances.expand(2, -1, -1) @ self.weight.transpose(1, 2)
+            each = utterances.expand(ways.shape[0], -1, -1) @ self.weight.transpose(1, 2)
             queries = ways.laid_out(each if self.bias is None else each + self.bias.unsqueeze(1))
         return Earlier(queries, self.squash)
 

@@ -5,12 +5,7 @@ from torch import Tensor, nn
 
 from dferc.corpus.batch import DialogueBatch
 from dferc.layers.eager import eager
-from dferc.layers.recurrent import FORGET, laid_out, padded_with
-
-WEIGHTS = tuple(
-    f"{name}_l0{suffix}" for suffix in ("", "_reverse") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-)
-"""Parameters of a bidirectional layer in the order in which ``torch.gru`` takes them."""
+from dferc.layers.recurrent import FORGET, WEIGHTS, laid_out, padded_with
 
 
 class DialogueGRU(nn.Module):

@@ -8,14 +8,17 @@ from dferc.layers.both_ways import BothWays
 
 
 class Parties:
-    """Who speaks at each step; P is the most parties that a dialogue of the batch has."""
+    """Who speaks at each step; P is the most parties that a dialogue of the batch has.
+
+    At a step over padding nobody speaks, so that no state changes; the state that is read there is the first party's.
+    """
 
     def __init__(self, batch: DialogueBatch, ways: BothWays) -> None:
         self.count = batch.parties or int(batch.speakers.max()) + 1
-        speakers = ways.laid_out(batch.flat(batch.speakers).expand(2, -1))
-        speaks = speakers.unsqueeze(-1) == torch.arange(self.count, device=speakers.device)
-        self.speaks = speaks.unsqueeze(-1).unbind(1)
-        self.picks = speaks.unsqueeze(-2).float().unbind(1)
+        speakers = ways.laid_out(batch.flat(batch.speakers).expand(ways.shape[0], -1))
+        picks = speakers.unsqueeze(-1) == torch.arange(self.count, device=speakers.device)
+        self.speaks = (picks & batch.mask.T.unsqueeze(-1)).unsqueeze(-1).unbind(1)
+        self.picks = picks.unsqueeze(-2).float().unbind(1)
 
     def at_rest(self, width: int) -> Tensor:
         """States [2, B, P, width] of zeros, before the first step."""

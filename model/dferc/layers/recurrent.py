@@ -10,6 +10,10 @@ from dferc.layers.eager import eager
 FORGET = -1e4
 """What an empty place adds to the input, forget and output gates: their sigmoid is 0, so the state becomes exactly 0
 and no gradient passes."""
+WEIGHTS = tuple(
+    f"{name}_l0{suffix}" for suffix in ("", "_reverse") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+)
+"""Parameters of a bidirectional layer in the order in which ``torch.lstm`` and ``torch.gru`` take them."""
 
 
 class DialogueLSTM(nn.Module):
@@ -69,7 +73,10 @@ class DialogueLSTM(nn.Module):
 
     def _over_padding(self, padded: Tensor, batch: DialogueBatch) -> Tensor:
         for number, layer in enumerate(self.layers):
-            padded = layer(self._between(padded, number))[0]
+            weights = [getattr(layer, name) for name in WEIGHTS]  # by name, so that a functional call can replace them
+            start = padded.new_zeros(2, padded.shape[0], weights[1].shape[1])
+            inputs = self._between(padded, number)
+            padded = torch.lstm(inputs, [start, start], weights, True, 1, 0.0, self.training, True, True)[0]
         return batch.flat(padded)
 
     def _between(self, outputs: Tensor, layer: int) -> Tensor:

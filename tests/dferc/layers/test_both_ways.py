@@ -128,6 +128,25 @@ def test_dialogues_of_one_batch_do_not_hear_each_other(make_corpus, listeners):
     torch.testing.assert_close(states(corpus.dialogues), alone, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("backward", [True, False])
+def test_streams_are_read_each_for_itself(make_corpus, backward):
+    """Each as a recurrence of its own would, and on over the padding: forwards it goes on, backwards it is not."""
+    batch = batch_of(make_corpus, [5, 1, 4])
+    recurrence = DialogueRecurrence(3, 4, 3, 2, "simple", streams=2, backward=backward)
+    streams = torch.randn(2, 10, 3)
+    states = recurrence.over_padding(streams, batch)
+    for i, stream in enumerate(streams):
+        alone = DialogueRecurrence(3, 4, 3, 2, "simple")
+        ways = [i, i + 2] if backward else [i, i]
+        alone.load_state_dict({name: weights[ways] for name, weights in recurrence.state_dict().items()})
+        ours = batch.flat(states[i])
+        torch.testing.assert_close(ours, alone(stream, batch)[0][:, : ours.shape[1]])
+    at_padding = states[:, ~batch.mask]
+    assert at_padding[..., :2].all()
+    assert not at_padding[..., 2:].any()
+    assert states.shape[-1] == 2 + 2 * backward
+
+
 def test_parties_are_counted_where_nobody_did(make_corpus):
     batch = batch_of(make_corpus, [2, 9, 5])
     assert batch.parties == len(batch.speakers[batch.mask].unique())
