@@ -31,8 +31,8 @@ LAYERS = {
         {"training"},
     ],
     "dferc_platform": [
-        {"checkpoint", "cluster", "config", "results"},
-        {"fetch", "identity", "jobs", "predictions", "saved", "spaces", "tracking"},
+        {"checkpoint", "cluster", "config", "memory", "results"},
+        {"fetch", "identity", "jobs", "optimism", "predictions", "saved", "spaces", "tracking"},
         {"extract", "fit", "predict", "train"},
         {"sweep"},
         {"report"},

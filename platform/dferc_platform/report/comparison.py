@@ -8,28 +8,32 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
-import yaml
 
 from dferc.errors import UserError
+from dferc.evaluation.ranks import LEAST_MODELS, Ranking, dialogue_accuracy, rank
 from dferc.evaluation.statistics import Difference, Interval, bootstrap_difference, holm, mean_interval
+from dferc_platform.report.published import Published, published
+from dferc_platform.report.scored import Scored, read_scored, require_same
 from dferc_platform.results import RunRow, Study, is_study, read_result, read_runs, read_study
 
 SEARCH, CONFIRMED, FAILURE = "search", "confirmed", "failure.json"
 REFERENCE = "df_erc"
 """Whom all others are held against, where it takes part."""
 METRIC = "weighted_f1"
-PUBLISHED = Path(__file__).with_name("published.yaml")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One model: its finished runs, a seed each, and what the search before them cost."""
+    """One model: its finished runs, a seed each, and the search before them."""
 
     model: str
     runs: tuple[RunRow, ...]
+    unfinished: tuple[RunRow, ...]
+    """Seeds that did not come to their end."""
     trials: int
     """Of the search, however they ended."""
+    searched: tuple[float, ...]
+    """Best validation score of each trial that has one, also of those that were stopped early."""
     error: str | None
     """Why it has no finished run."""
 
@@ -39,9 +43,24 @@ class Entry:
         return mean_interval(scores) if scores and len(scores) == len(self.runs) else None
 
     @cached_property
-    def facts(self) -> dict[str, Any]:
-        """What one of its runs says of itself: parameters, seconds."""
-        return read_result(self.runs[0].folder) if self.runs else {}
+    def results(self) -> list[dict[str, Any]]:
+        """What each finished run says of itself: parameters, seconds, memory."""
+        return [read_result(run.folder) for run in self.runs]
+
+    def fact(self, section: str, name: str) -> float | None:
+        """Mean over seeds of one number, where every run has it."""
+        found = [result.get(section, {}).get(name) for result in self.results]
+        return float(np.mean(found)) if found and None not in found else None
+
+    @property
+    def parameters(self) -> int | None:
+        """Trained numbers of the model."""
+        return self.results[0].get("parameters") if self.results else None
+
+    @property
+    def backbone(self) -> str | None:
+        """Pretrained text encoder that it trains, 'scratch' for random weights; None where it takes vectors."""
+        return self.runs[0].parameters.get("backbone") if self.runs else None
 
 
 @dataclass(frozen=True)
@@ -53,8 +72,8 @@ class Standing:
     """To the reference on test; None for the reference itself."""
     p: float | None
     """Of the difference, corrected for the number of models."""
-    published: Mapping[str, Any]
-    """What was published on this corpus, with its source; empty where nothing is known."""
+    published: Published | None
+    """What was published on this corpus, with its source; None where nothing is recorded."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +82,21 @@ class Comparison:
 
     study: Study
     standings: tuple[Standing, ...]
-    reference: str | None
+    reference: str
+    scored: Mapping[str, Scored]
+    """Of each finished model, the best first; all of the same utterances."""
+    ranking: Ranking | None
+    """Of the finished models in that order; None where they are too few."""
+
+    @property
+    def finished(self) -> tuple[Standing, ...]:
+        """The models that have a score."""
+        return tuple(standing for standing in self.standings if standing.entry.runs)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names in order."""
+        return tuple(self.finished[0].entry.results[0].get("labels", ()))
 
 
 def stage_folder(comparison: Path, model: str, stage: str) -> Path:
@@ -84,16 +117,17 @@ def read_comparison(folder: Path) -> Comparison:
         reasons = "; ".join(f"{entry.model}: {entry.error or 'not begun'}" for entry in entries)
         raise UserError(f"no model of comparison {study.name} has finished ({reasons})")
     ranked = sorted(finished, key=lambda entry: -_mean(entry))
-    reference = next((entry for entry in ranked if entry.model == REFERENCE), ranked[0])
-    others = [entry for entry in ranked if entry is not reference]
-    differences = {entry.model: _difference(entry, reference) for entry in others}
+    reference = next((entry for entry in ranked if entry.model == REFERENCE), ranked[0]).model
+    scored = {entry.model: read_scored(entry.runs) for entry in ranked}
+    require_same(scored, reference)
+    differences = {model: _difference(scored[model], scored[reference]) for model in scored if model != reference}
     corrected = dict(zip(differences, holm([d.p for d in differences.values()]), strict=True))
-    known = _published(str(study.card.get("name", "")))
+    corpus = str(study.card.get("name", ""))
     standings = tuple(
-        Standing(e, differences.get(e.model), corrected.get(e.model), known.get(e.model, {}))
+        Standing(e, differences.get(e.model), corrected.get(e.model), published(e.model, corpus))
         for e in [*ranked, *(entry for entry in entries if not entry.runs)]
     )
-    return Comparison(study, standings, reference.model)
+    return Comparison(study, standings, reference, scored, _ranking(list(scored.values())))
 
 
 def _entry(folder: Path, model: str) -> Entry:
@@ -103,7 +137,11 @@ def _entry(folder: Path, model: str) -> Entry:
     failure = folder / model / FAILURE
     error = json.loads(failure.read_text(encoding="utf-8"))["error"] if failure.is_file() else None
     error = error or next((run.error for run in runs if run.error), None)
-    return Entry(model, finished, len(read_runs(search)) if is_study(search) else 0, error)
+    trials = read_runs(search) if is_study(search) else []
+    chooser = str((read_study(search).space or {}).get("metric", f"validation/{METRIC}")) if trials else ""
+    searched = tuple(trial.metrics[chooser] for trial in trials if np.isfinite(trial.metrics.get(chooser, np.nan)))
+    unfinished = tuple(run for run in runs if run not in finished)
+    return Entry(model, finished, unfinished, len(trials), searched, error)
 
 
 def _mean(entry: Entry) -> float:
@@ -111,32 +149,13 @@ def _mean(entry: Entry) -> float:
     return -np.inf if interval is None else interval.mean
 
 
-def _difference(entry: Entry, reference: Entry) -> Difference:
+def _difference(ours: Scored, theirs: Scored) -> Difference:
     """Paired bootstrap over the dialogues of test, each side the mean of its seeds."""
-    which, labels, ours = _predictions(entry.runs)
-    same, _, theirs = _predictions(reference.runs)
-    if not np.array_equal(which, same):
-        raise UserError(f"{entry.model} and {reference.model} were not scored on the same utterances")
-    return bootstrap_difference(labels, ours, theirs, which[:, 0], METRIC)
+    return bootstrap_difference(ours.labels, ours.predicted, theirs.predicted, ours.dialogues, METRIC)
 
 
-def _predictions(runs: Sequence[RunRow]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Dialogue and turn [N, 2], label [N], and the class that each run predicts [S, N], of the test utterances."""
-    tables = [
-        pq.read_table(run.folder / "predictions.parquet", filters=[("split", "=", "test")]).sort_by(
-            [("dialogue", "ascending"), ("turn", "ascending")]
-        )
-        for run in runs
-    ]
-    first = tables[0]
-    if any(not table.select(["dialogue", "turn"]).equals(first.select(["dialogue", "turn"])) for table in tables):
-        raise UserError(f"{runs[0].folder.parent} holds runs that were not scored on the same utterances")
-    which = np.array([first["dialogue"].to_pylist(), first["turn"].to_pylist()], dtype=object).T
-    labels = first["label"].fill_null(-1).to_numpy()
-    return which, labels, np.stack([table["predicted"].to_numpy() for table in tables])
-
-
-def _published(corpus: str) -> dict[str, Mapping[str, Any]]:
-    """Model to the score that was published on a corpus of this name."""
-    content = yaml.safe_load(PUBLISHED.read_text(encoding="utf-8"))
-    return {model: scores[corpus] for model, scores in content.items() if corpus in scores}
+def _ranking(scored: Sequence[Scored]) -> Ranking | None:
+    """By the accuracy in each test dialogue, mean over seeds."""
+    if len(scored) < LEAST_MODELS:
+        return None
+    return rank(np.stack([dialogue_accuracy(s.labels, s.predicted, s.dialogues) for s in scored], axis=1))

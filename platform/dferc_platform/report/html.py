@@ -27,6 +27,16 @@ class Tile:
 
 
 @dataclass(frozen=True)
+class Titled:
+    """A further table, with what a reader needs above it."""
+
+    name: str
+    """File name without its ending."""
+    title: str
+    table: Table
+
+
+@dataclass(frozen=True)
 class Report:
     """Everything a study has to say, in the order in which it is read."""
 
@@ -51,15 +61,21 @@ class Report:
     """For programs."""
     remarks: tuple[str, ...] = ()
     """What is not shown, and why."""
+    tables: tuple[Titled, ...] = ()
+    """What else can be read from the same runs."""
+    best_reason: str = "the run that validation puts first"
+    """Why it is called best."""
+    wide: bool = False
+    """Its tables need more room than a page of text."""
 
 
 def publish(report: Report, folder: Path) -> Path:
     """Write all files of a report into ``folder``; each appears whole, and the same report gives the same bytes."""
     for figure in report.figures:
         save(figure, folder / "figures")
-    _write(folder / "table.csv", report.table.csv())
-    _write(folder / "table.md", report.table.markdown())
-    _write(folder / "table.tex", report.table.latex())
+    _write_table(folder / "table", report.table)
+    for further in report.tables:
+        _write_table(folder / "tables" / further.name, further.table)
     _write(folder / "summary.json", json.dumps(report.summary, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     _write(folder / "best.yaml", report.best_yaml)
     return _write(folder / "report.html", render(report, folder))
@@ -87,6 +103,13 @@ def shown_path(path: Path) -> str:
     """A path as one would type it here: relative where it lies under the current folder."""
     path, here = path.resolve(), Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _write_table(path: Path, table: Table) -> None:
+    """Three files, the path with an ending each."""
+    _write(path.with_suffix(".csv"), table.csv())
+    _write(path.with_suffix(".md"), table.markdown())
+    _write(path.with_suffix(".tex"), table.latex())
 
 
 def _write(path: Path, text: str) -> Path:

@@ -72,19 +72,29 @@ def facts(runs: StudyRuns) -> list[Fact]:
 
 def warnings(runs: StudyRuns) -> list[Note]:
     """The failure signatures that fired at the end of finished runs, each once, with the numbers of the first run."""
+    return warned(runs.finished)
+
+
+def warned(finished: Sequence[RunRow]) -> list[Note]:
+    """The failure signatures that fired at the end of these runs, each once, with the numbers of the first run."""
     first: dict[str, str] = {}
     fired: dict[str, list[str]] = {}
-    for row in runs.finished:
+    for row in finished:
         for text in read_result(row.folder).get("warnings", []):
             signature = NUMBER.sub("#", text)
             first.setdefault(signature, text)
             fired.setdefault(signature, []).append(describe(row))
-    return [Note(_listed(fired[signature], len(runs.finished)), "FINISHED", text) for signature, text in first.items()]
+    return [Note(_listed(fired[signature], len(finished)), "FINISHED", text) for signature, text in first.items()]
 
 
 def unfinished(runs: StudyRuns) -> list[Note]:
     """The runs that do not count, with why."""
-    return [Note(describe(row), row.status, row.error or REASONS.get(row.status, "")) for row in runs.others]
+    return ended_early(runs.others)
+
+
+def ended_early(rows: Sequence[RunRow]) -> list[Note]:
+    """How each of these runs ended, with why."""
+    return [Note(describe(row), row.status, row.error or REASONS.get(row.status, "")) for row in rows]
 
 
 def describe(row: RunRow) -> str:

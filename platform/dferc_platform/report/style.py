@@ -22,6 +22,8 @@ COLOURS = {
 }
 """Theme colours by name; the three hues are Okabe and Ito's (2008), made for every common colour blindness."""
 
+WIDE = 12.0
+"""Width in inches of a figure on a wide page."""
 SEQUENCE = "viridis"
 """For ordered values; perceptually uniform and readable in grey."""
 HEAT = "Blues"

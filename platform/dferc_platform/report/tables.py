@@ -20,6 +20,12 @@ SENSITIVITY_NOTE = (
     "Differences are paired by seed, so that what a seed does to every value cancels. No interval is corrected for the "
     "number of values tried."
 )
+
+
+class Probability(float):
+    """A p value: three decimals to a reader, all of them to a program."""
+
+
 Cell = str | int | float | Interval | None
 
 
@@ -32,6 +38,10 @@ class Table:
     marked: frozenset[int] = frozenset()
     """Rows to stress."""
     note: str = ""
+    strong: frozenset[tuple[int, int]] = frozenset()
+    """Single cells to stress, by row and column."""
+    prose: bool = False
+    """The last column holds sentences."""
 
     def csv(self) -> str:
         """Every number in full; an interval as mean, low and high."""
@@ -52,24 +62,44 @@ class Table:
         lines = ["| " + " | ".join(self.columns) + " |", "|" + "---|" * len(self.columns)]
         for place, texts in enumerate(self.texts()):
             escaped = [text.replace("|", "\\|") for text in texts]
-            lines.append("| " + " | ".join(f"**{t}**" if place in self.marked else t for t in escaped) + " |")
+            cells = [f"**{text}**" if self.stresses(place, column) else text for column, text in enumerate(escaped)]
+            lines.append("| " + " | ".join(cells) + " |")
         return "\n".join(lines) + "\n"
 
     def latex(self) -> str:
         """A ``tabular`` with the rules of booktabs; stressed rows in bold."""
-        lines = [r"\begin{tabular}{l" + "r" * (len(self.columns) - 1) + "}", r"\toprule"]
+        last = r"p{.6\linewidth}" if self.prose else "r"
+        lines = [r"\begin{tabular}{l" + "r" * (len(self.columns) - 2) + last + "}", r"\toprule"]
         lines += [" & ".join(map(_latex, self.columns)) + r" \\", r"\midrule"]
         for place, texts in enumerate(self.texts()):
-            cells = [rf"\textbf{{{_latex(cell)}}}" if place in self.marked else _latex(cell) for cell in texts]
+            cells = [
+                rf"\textbf{{{_latex(cell)}}}" if self.stresses(place, column) else _latex(cell)
+                for column, cell in enumerate(texts)
+            ]
             lines.append(" & ".join(cells) + r" \\")
         return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+    def stresses(self, row: int, column: int) -> bool:
+        """Whether a cell is stressed, itself or with its whole row."""
+        return row in self.marked or (row, column) in self.strong
 
     def texts(self) -> list[list[str]]:
         """Every cell as a reader sees it."""
         return [[text(cell) for cell in row] for row in self.rows]
 
 
-LATEX = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "±": r"$\pm$", "−": "$-$", "–": "--"}
+LATEX = {
+    "&": r"\&",
+    "%": r"\%",
+    "_": r"\_",
+    "#": r"\#",
+    "$": r"\$",
+    "±": r"$\pm$",
+    "−": "$-$",
+    "–": "--",
+    "<": "$<$",
+    "≤": r"$\leq$",
+}
 
 
 def _latex(words: str) -> str:
@@ -83,6 +113,8 @@ def text(cell: Cell) -> str:
     if isinstance(cell, Interval):
         spread = "" if math.isnan(cell.low) else f" ± {cell.half_width:.2f}"
         return f"{cell.mean:.2f}{spread}".replace("-", "−")
+    if isinstance(cell, Probability):
+        return "<0.001" if cell < 0.001 else f"{cell:.3f}"
     return f"{cell:.2f}" if isinstance(cell, float) else str(cell)
 
 
