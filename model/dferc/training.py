@@ -15,7 +15,6 @@ from dferc.corpus.batch import DialogueBatch, collate
 from dferc.corpus.batching import Plan, evaluation_plan, share, training_plan
 from dferc.corpus.store import Corpus, Dialogue
 from dferc.evaluation.diagnostics import Monitor
-from dferc.layers.batch_norm import UtteranceNorm
 from dferc.layers.reduction import ALONE, LossTerm, Reduction
 from dferc.models import Model, Task, objective
 
@@ -99,7 +98,7 @@ def make_learner(
     """AdamW with a warm-up and a linear fall over ``steps`` [code: engine.py, main.py]."""
     encoder = {id(p) for p in model.encoder_parameters()}
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    norms = {id(p) for m in model.modules() if isinstance(m, nn.LayerNorm | UtteranceNorm) for p in m.parameters()}
+    norms = {id(p) for m in model.modules() if type(m).__name__.endswith("Norm") for p in m.parameters(recurse=False)}
     for name, parameter in model.named_parameters():
         decays = not (id(parameter) in norms or "bias" in name.rsplit(".", 1)[-1])
         groups.setdefault((id(parameter) in encoder, decays), []).append(parameter)

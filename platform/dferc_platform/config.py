@@ -4,10 +4,10 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
 
 from dferc.errors import UserError, nearest, setting_problems
 from dferc.models import ModelConfig, model_named
@@ -32,6 +32,19 @@ class RunConfig(BaseModel):
         "labelled so",
     )
     score_test: bool = Field(True, description="false keeps the test split sealed, as a sweep does")
+    optimism: bool = Field(
+        False,
+        description="after each epoch test is scored too and written to a sealed file that nothing of the run reads "
+        "before its own choice is made",
+    )
+
+    @model_validator(mode="after")
+    def _optimism_has_a_strict_score_beside_it(self) -> Self:
+        if self.optimism and not (self.score_test and self.protocol == "strict"):
+            raise ValueError(
+                "optimism = True is measured beside the strict score: it needs score_test and protocol strict"
+            )
+        return self
 
     def parameters(self) -> dict[str, Any]:
         """Every setting by its own short name (``beta``, ``learning_rate``, ``seed`` ...), for tables and tracking."""
@@ -121,8 +134,17 @@ def read_config(
     if model is not None and content.setdefault("model_name", model) != model:
         raise UserError(f"{path} holds settings of {content['model_name']}, but {model} is asked for")
     config = make_config(_with_recipe(content, recipe), str(path or "the defaults"))
+    return with_settings(config, read_pairs(overrides), "--set")
+
+
+def read_pairs(pairs: Sequence[str]) -> dict[str, Any]:
+    """Settings from the ``name=value`` pairs of ``--set``, whose values are read as YAML.
+
+    Raises:
+        UserError: one is no pair, or its value is not YAML.
+    """
     values = {}
-    for pair in overrides:
+    for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
             raise UserError(f"--set {pair}: write NAME=VALUE, for example beta=0.2")
@@ -130,7 +152,7 @@ def read_config(
             values[name] = yaml.safe_load(value)
         except yaml.YAMLError:
             raise UserError(f"--set {pair}: the value is not YAML; lists are written [text, audio]") from None
-    return with_settings(config, values, "--set")
+    return values
 
 
 def _with_recipe(content: dict[str, Any], recipe: str | None) -> dict[str, Any]:

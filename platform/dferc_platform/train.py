@@ -8,6 +8,7 @@ import json
 import logging
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,6 +27,8 @@ from dferc.training import Evaluation, evaluate, make_learner, make_task, steps_
 from dferc_platform.checkpoint import WEIGHTS, Progress, keep_best, load_newest, save_checkpoint
 from dferc_platform.config import RunConfig, read_config
 from dferc_platform.identity import code_version
+from dferc_platform.memory import PeakMemory
+from dferc_platform.optimism import optimism, seal, unseal
 from dferc_platform.predictions import write_predictions
 from dferc_platform.results import read_history, read_result, write_json
 from dferc_platform.saved import build_model, describe_model
@@ -55,7 +58,8 @@ class RunResult:
     config: RunConfig
     folder: Path
     metrics: dict[str, float]
-    """Scores of the chosen epoch, in percent: ``validation/weighted_f1`` ... and ``test/...`` where test was scored."""
+    """Scores of the chosen epoch, in percent: ``validation/weighted_f1`` ... and ``test/...`` where test was scored;
+    with ``optimism``, beside them ``published/test/...``: those of the epoch that test would have chosen."""
     history: list[dict[str, float]]
 
 
@@ -91,6 +95,7 @@ class Run:
 
     def __init__(self, config: RunConfig, corpus: Corpus, folder: Path, across: Reduction, device: str) -> None:
         self.config, self.corpus, self.folder, self.across = config, corpus, folder, across
+        self.memory = PeakMemory(device)
         torch.manual_seed(config.seed)
         task = make_task(corpus, getattr(config.model, "modalities", None))
         model = build_model(config, task).to(device)
@@ -129,6 +134,8 @@ class Run:
             line |= self._score("test")[0].as_metrics("test")
         evaluated = time.perf_counter()
         line["epoch_seconds"] = evaluated - started
+        if self.config.optimism:
+            self._seal(number)
         self._note(line, number, trained - started, evaluated - trained)
         return line
 
@@ -145,6 +152,8 @@ class Run:
         metrics: dict[str, float] = {}
         for split, (scores, _) in scored.items():
             metrics |= scores.as_metrics(split)
+        if self.config.optimism and self.across.rank == 0:
+            metrics |= self._optimism(scored["test"][0])
         key = self.config.key(self.corpus.fingerprint, code_version())
         if self.across.rank == 0:
             write_predictions(self.folder / "predictions.parquet", self.corpus, {s: e for s, (_, e) in scored.items()})
@@ -156,6 +165,19 @@ class Run:
         evaluation = evaluate(self.learner, self.corpus, self.corpus.split(split))
         labels = self.corpus.labels[evaluation.rows]
         return score(labels, evaluation.probabilities, self.corpus.card.labels), evaluation
+
+    def _seal(self, number: int) -> None:
+        """Score test where nothing of the run can know: outside its clock, its history and its random numbers."""
+        devices = [torch.cuda.current_device()] if self.learner.device.type == "cuda" else []
+        with torch.random.fork_rng(devices), suppress(UserError):  # probabilities that are not finite have no score
+            scores, _ = self._score("test")
+            if self.across.rank == 0:
+                seal(self.folder, number, scores.as_metrics("test"))
+
+    def _optimism(self, strict: Scores) -> dict[str, float]:
+        done = self.progress
+        sealed = unseal(self.folder, done.epoch)
+        return optimism(sealed, strict.as_metrics("test"), done.best_epoch, self.config.training.select_on)
 
     def _note(self, line: dict[str, float], number: int, training: float, evaluation: float) -> None:
         done = self.progress
@@ -204,6 +226,7 @@ class Run:
                 "evaluation": done.evaluation_seconds,
                 "total": done.training_seconds + done.evaluation_seconds,
             },
+            "memory": self.memory.read(),
             "parameters": sum(p.numel() for p in self.learner.model.parameters()),
             "workers": self.across.workers,
             "warnings": warnings(done.history[-1]),

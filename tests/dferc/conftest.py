@@ -64,7 +64,7 @@ def save_backbone(tmp_path: Path) -> Callable[..., str]:
     def save(transformer: PreTrainedModel, tokenizer: PreTrainedTokenizerFast | None = None) -> str:
         folder = tmp_path / "backbone"
         transformer.save_pretrained(folder)
-        words = {word: number for number, word in enumerate(SPECIAL.values())}
+        words = {word: number for number, word in enumerate([*SPECIAL.values(), "word"])}
         plain = Tokenizer(models.WordLevel(words, unk_token=SPECIAL["unk_token"]))
         (tokenizer or PreTrainedTokenizerFast(tokenizer_object=plain, **SPECIAL)).save_pretrained(folder)
         return str(folder)

@@ -304,6 +304,24 @@ def test_dry_run_of_a_sweep(results: Path, corpus: Path) -> None:
     assert not results.exists()
 
 
+def test_dry_run_of_a_comparison(results: Path, corpus: Path) -> None:
+    words = ("compare", "--corpus", corpus, "--models", "bc_lstm,cmn", "--small", "--seeds", "0,1", "--dry-run")
+    shown = dferc(*words, "--trials", "3", "--set", "batch_dialogues=4", "--set", "cmn.hops=1")
+    assert shown.exit_code == 0, shown.output
+    assert "Would compare 2 models" in shown.output
+    assert "10 runs in all" in shown.output
+    assert "for all of them; with batch_dialogues=4, hops=1" in shown.output
+    published = dferc(*words, "--trials", "0")
+    assert "4 runs in all" in published.output
+    assert not results.exists()
+
+
+def test_settings_that_do_not_fit_a_comparison_are_named_at_once(results: Path, corpus: Path) -> None:
+    refused = dferc("compare", "--models", "bc_lstm,cmn", "--set", "hopps=1", "--set", "cmn.dropout=7", "--dry-run")
+    mistake(refused, "hopps is no setting of any model compared; did you mean hops?", "model.dropout = 7: ")
+    assert not results.exists()
+
+
 def test_dry_run_of_the_beta_study(results: Path, corpus: Path) -> None:
     words = ["study", "beta", "--corpus", str(corpus), "--betas", "0,0.1", "--seeds", "0,1,2", "--epochs", "2"]
     shown = dferc(*words, "--set", "hidden=8", "--dry-run")

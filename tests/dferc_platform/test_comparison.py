@@ -12,7 +12,12 @@ from dferc.evaluation.statistics import holm
 from dferc_platform.report import write_report
 from dferc_platform.report.comparison import read_comparison, stage_folder
 from dferc_platform.report.comparison_report import leaderboard
-from dferc_platform.studies.comparison import ComparisonPlan, contestants, run_comparison
+from dferc_platform.results import read_result, read_runs
+from dferc_platform.spaces import space_problems
+from dferc_platform.studies import comparison
+from dferc_platform.studies.comparison import run_comparison
+from dferc_platform.studies.comparison_plan import ComparisonPlan, contestants
+from dferc_platform.studies.confirm import unsearched_space
 from dferc_platform.tracking import Tracker
 
 MODELS = ("df_erc", "bc_lstm")
@@ -40,20 +45,78 @@ def test_contestants():
         contestants("lstm")
 
 
+def test_what_is_set_is_fixed_for_whom_it_is_meant_and_outranks_everything():
+    made = plan(
+        "synthetic", epochs=9, small=True, models=("bc_lstm", "cmn", "df_erc"),
+        settings={"hidden": 12, "cmn.hidden": 20, "cmn.model.hops": 2, "batch_dialogues": 4, "df_erc.epochs": 3},
+    )  # fmt: skip
+    made.check()
+    chosen = {model: made.space(model).base(made.base(model)).parameters() for model in made.models}
+    assert {model: values["hidden"] for model, values in chosen.items()} == {"bc_lstm": 12, "cmn": 20, "df_erc": 12}
+    assert {model: values["epochs"] for model, values in chosen.items()} == {"bc_lstm": 9, "cmn": 9, "df_erc": 3}
+    assert {values["batch_dialogues"] for values in chosen.values()} == {4}
+    assert chosen["cmn"]["hops"] == 2
+    assert not {"hidden", "hops", "batch_dialogues"} & {n for m in made.models for n in made.space(m).parameters}
+    assert [made.space(model).scheduler.name for model in made.models] == ["asha", "asha", "none"]
+
+
+def test_every_setting_that_does_not_fit_is_named_before_anything_starts(tmp_path):
+    wrong = {
+        "hitrnas.backbone": "x", "icon.hops": 2, "cmn.beta": 1, "seed": 3, "betta": 0.1, "epochs": 0, "cmn.hops": "many"
+    }  # fmt: skip
+    made = plan("synthetic", models=("cmn", "df_erc"), settings=wrong)
+    with pytest.raises(UserError) as refused:
+        run_comparison(made, tmp_path / "c", None)
+    for said in (
+        "--set has 7 problems",
+        "hitrnas.backbone: there is no model hitrnas; ",
+        "icon.hops: icon is not compared; compared are cmn, df_erc",
+        "cmn.beta is no setting of cmn; ",
+        "seed is not for --set: --seeds gives the seeds",
+        "betta is no setting of any model compared; did you mean beta?",
+        "training.epochs = 0: input should be greater than or equal to 1 (cmn, df_erc)",
+        "model.hops = 'many': ",
+    ):
+        assert said in str(refused.value)
+    assert not (tmp_path / "c").exists()
+
+
+def test_without_trials_every_model_is_trained_as_published_and_where_nothing_is_left_to_vary_too():
+    published = plan("synthetic", trials=0, recipe="meld", settings={"bc_lstm.epochs": 7})
+    published.check()
+    assert [published.runs(model) for model in MODELS] == [2, 2]
+    base = published.base("bc_lstm")
+    assert (base.training.batch_dialogues, base.training.learning_rate, base.training.epochs) == (32, 1e-4, 7)
+    space = unsearched_space(published.space("bc_lstm"), (0, 1), optimism=True)
+    assert space_problems(space, base) == []
+    assert space.points() == [{"seed": 0}, {"seed": 1}]
+    assert space.base(base) == base.model_copy(update={"optimism": True})
+
+    varied = plan("synthetic").space("bc_lstm").parameters
+    given = {f"bc_lstm.{name}": parameter.ends()[0] for name, parameter in varied.items()}
+    settled = plan("synthetic", settings=given)
+    assert [settled.runs(model) for model in MODELS] == [4, 2]
+
+
+def test_a_recipe_that_no_model_has_is_refused():
+    with pytest.raises(UserError, match="--recipe atlantis: no model compared has settings published for it; "):
+        plan("synthetic", recipe="atlantis").check()
+
+
 @pytest.fixture(scope="module")
 def compared(ray_cluster, tiny_corpus, tmp_path_factory):
     """A comparison of two tiny models, begun with one of them broken, then repaired and gone on with."""
     folder = tmp_path_factory.mktemp("comparison") / "compare-tiny"
-    made = plan(tiny_corpus, epochs=1, small=True)
+    made = plan(tiny_corpus, epochs=1, small=True, settings={"bc_lstm.dropout": 0.25, "batch_dialogues": 4})
     with pytest.MonkeyPatch.context() as patch, Tracker("comparison") as tracker:
-        whole = ComparisonPlan.base
+        whole = comparison.plan_job
 
-        def broken(self, model):
-            if model == "bc_lstm":
+        def broken(space, *args, **more):
+            if space.model == "bc_lstm":
                 raise RuntimeError("out of memory")
-            return whole(self, model)
+            return whole(space, *args, **more)
 
-        patch.setattr(ComparisonPlan, "base", broken)
+        patch.setattr(comparison, "plan_job", broken)
         run_comparison(made, folder, tracker)
     return folder, made
 
@@ -86,6 +149,18 @@ def test_a_model_that_fails_fails_alone_and_is_shown(compared):
     assert json.loads((page.parent / "summary.json").read_text())["reference"] == "df_erc"
     assert len(leaderboard(found).rows) == 2
 
+    assert json.loads((folder / "study.json").read_text())["config"]["comparison"]["settings"] == dict(made.settings)
+    for model in MODELS:
+        searched, confirmed = (read_runs(stage_folder(folder, model, stage)) for stage in ("search", "confirmed"))
+        assert {run.parameters["batch_dialogues"] for run in searched + confirmed} == {4}
+        assert not [name for run in searched for name in run.metrics if "test/" in name]
+        for run in confirmed:
+            assert run.metrics["published/test/weighted_f1"] >= run.metrics["test/weighted_f1"]
+            assert run.metrics["optimism_gap"] >= 0
+            assert read_result(run.folder)["memory"]["peak_mb"] > 0
+            assert (run.folder / "sealed").is_dir()
+        assert not [run for run in searched if (run.folder / "sealed").exists()]
+
     path = next(stage_folder(folder, "df_erc", "confirmed").rglob("predictions.parquet"))
     table = pq.read_table(path)
     pq.write_table(table.filter(np.arange(table.num_rows) < table.num_rows - 1), path)
@@ -98,7 +173,7 @@ def test_a_model_that_fails_fails_alone_and_is_shown(compared):
 def test_another_question_is_refused_in_its_folder(compared, tiny_corpus):
     folder, _ = compared
     with pytest.raises(UserError, match="cannot be resumed"), Tracker("comparison") as tracker:
-        run_comparison(plan(tiny_corpus, epochs=1, small=True, seeds=(0, 7)), folder, tracker)
+        run_comparison(plan(tiny_corpus, epochs=1, small=True), folder, tracker)  # without the settings
 
 
 def test_a_comparison_without_a_finished_model_says_why(tmp_path):

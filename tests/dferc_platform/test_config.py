@@ -81,8 +81,15 @@ def test_published_settings_are_taken_and_the_file_outranks_them(tmp_path):
 
 
 def test_unknown_recipes_and_conflicting_models_are_refused(tmp_path):
-    with pytest.raises(UserError, match="bc_lstm has no published settings for 'mosi'; it has them for: iemocap, meld"):
-        read_config(None, model="bc_lstm", recipe="mosi")
+    with pytest.raises(UserError, match="bc_lstm has no published settings for 'atlantis'; it has them for: iemocap, "):
+        read_config(None, model="bc_lstm", recipe="atlantis")
     (tmp_path / "c.yaml").write_text("model_name: df_erc\n")
     with pytest.raises(UserError, match="holds settings of df_erc, but bc_lstm is asked for"):
         read_config(tmp_path / "c.yaml", model="bc_lstm")
+
+
+@pytest.mark.parametrize("beside", [{"score_test": False}, {"protocol": "published"}])
+def test_optimism_without_a_strict_test_score_is_refused(beside):
+    assert make_config({"optimism": True}).optimism
+    with pytest.raises(UserError, match="optimism = True is measured beside the strict score: it needs score_test and"):
+        make_config({"optimism": True} | beside)

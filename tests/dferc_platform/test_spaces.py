@@ -198,3 +198,24 @@ def test_a_fixed_setting_may_be_a_list():
     again = type(space).model_validate(fixed.model_dump(mode="json"))
     check_space(again, make_config({}))
     assert again.base(make_config({})).model.modalities == ("text",)
+
+
+def test_what_the_config_decides_is_neither_varied_nor_fixed_by_the_space():
+    space = space_of({**CONDITIONAL, "beta": FLOAT}, settings={"epochs": 3, "hidden": 8})
+    less = space.without({"beta": 0.5, "epochs": 9})
+    assert (set(less.parameters), less.settings) == ({*CONDITIONAL}, {"hidden": 8})
+    met, unmet = space.without({"context": "fixed"}), space.without({"context": "refusion"})
+    assert met.parameters["fixed_context"].when == {}
+    assert "fixed_context" not in unmet.parameters
+    for left in (less, met, unmet):
+        check_space(left, make_config({}))
+
+
+def test_only_a_grid_may_vary_nothing_but_the_seed():
+    check_space(space_of({}, sampler={"name": "grid"}, budget={}, seeds=[0, 1]), make_config({}))
+    assert "parameters: name at least one to vary" in problems_of(space_of({}))
+
+
+def test_optimism_needs_a_test_score():
+    check_space(space_of({"beta": FLOAT}, optimism=True, score_test=True), make_config({}))
+    assert "optimism = True needs score_test = True" in problems_of(space_of({"beta": FLOAT}, optimism=True))

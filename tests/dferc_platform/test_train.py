@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -11,6 +12,8 @@ from dferc.errors import UserError
 from dferc_platform import train
 from dferc_platform.checkpoint import OPTIMISER, WEIGHTS, checkpoints
 from dferc_platform.config import make_config
+from dferc_platform.memory import PeakMemory
+from dferc_platform.optimism import optimism
 from dferc_platform.saved import load_model
 from dferc_platform.train import train_run
 
@@ -171,3 +174,122 @@ def test_a_failure_signature_is_said_once_and_only_when_it_lasts(corpus, tmp_pat
     train_run(config, corpus, tmp_path)
     said = [record.getMessage() for record in caplog.records if record.name == train.__name__]
     assert said == ["epoch 4: spread 0.3"]
+
+
+@pytest.fixture(scope="module")
+def optimistic(config):
+    return config.model_copy(update={"optimism": True})
+
+
+@pytest.fixture(scope="module")
+def beside(optimistic, corpus, tmp_path_factory):
+    """The undisturbed run again, with test scored under a seal."""
+    return train_run(optimistic, corpus, tmp_path_factory.mktemp("beside"))
+
+
+def sealed(folder):
+    return {path.name: json.loads(path.read_text()) for path in sorted((folder / "sealed").iterdir())}
+
+
+def strict_part(metrics):
+    return {name: value for name, value in metrics.items() if name.startswith(("validation/", "test/"))}
+
+
+def test_sealed_scores_change_nothing_of_the_run(undisturbed, beside):
+    assert strict_part(beside.metrics) == undisturbed.metrics
+    assert timeless(beside.history) == timeless(undisturbed.history)
+    kept = ("best/model.safetensors", "last/epoch-0004/model.safetensors", "last/epoch-0004/optimiser.safetensors")
+    assert all((beside.folder / f).read_bytes() == (undisturbed.folder / f).read_bytes() for f in kept)
+    predictions = [pq.read_table(run.folder / "predictions.parquet") for run in (undisturbed, beside)]
+    assert predictions[0] == predictions[1]
+    known = [beside.folder / "history.jsonl", *beside.folder.glob("last/*/state.json")]
+    assert not [path for path in known if "test/" in path.read_text()]
+
+
+def test_sealed_scores_are_those_that_the_published_habit_sees(config, beside, corpus, tmp_path):
+    habit = train_run(config.model_copy(update={"protocol": "published"}), corpus, tmp_path)
+    seen = [{n: v for n, v in line.items() if n == "epoch" or n.startswith("test/")} for line in habit.history]
+    assert list(sealed(beside.folder).values()) == seen
+    best = max(seen, key=lambda line: line["test/weighted_f1"])
+    assert {n: v for n, v in beside.metrics.items() if n.startswith("published/")} == pytest.approx(
+        {f"published/{name}": value for name, value in best.items()}, abs=1e-3
+    )
+    gap = best["test/weighted_f1"] - beside.metrics["test/weighted_f1"]
+    assert beside.metrics["optimism_gap"] == pytest.approx(gap, abs=1e-3)
+    assert beside.metrics["optimism_gap"] >= 0
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_resuming_gives_the_same_sealed_scores(beside, optimistic, corpus, tmp_path, lost):
+    interrupted(optimistic, corpus, tmp_path, 3)
+    if lost:  # as after a crash between the sealed scores of an epoch and its checkpoint
+        shutil.rmtree(checkpoints(tmp_path / "last")[-1])
+    assert_equal_runs(beside, train_run(optimistic, corpus, tmp_path))
+    assert sealed(tmp_path) == sealed(beside.folder)
+
+
+def test_nothing_but_the_conclusion_reads_sealed_scores(beside, optimistic, corpus, tmp_path):
+    class Forger:
+        """Gives the first epoch a score that would win."""
+
+        def report(self, metrics, checkpoint):
+            assert not [name for name in metrics if "test/" in name]
+            forged = {"epoch": 1, "test/weighted_f1": 101.0}
+            (tmp_path / "sealed" / "epoch-0001.json").write_text(json.dumps(forged))
+
+    result = train_run(optimistic, corpus, tmp_path, Forger())
+    assert strict_part(result.metrics) == strict_part(beside.metrics)
+    assert timeless(result.history) == timeless(beside.history)
+    assert (result.metrics["published/epoch"], result.metrics["published/test/weighted_f1"]) == (1, 101.0)
+
+
+def test_an_epoch_whose_test_probabilities_are_not_finite_is_not_sealed(
+    beside, optimistic, corpus, tmp_path, monkeypatch
+):
+    honest, calls = train.score, []
+
+    def score(labels, probabilities, names):
+        calls.append(len(labels))
+        if len(calls) == 2:  # validation and test take turns
+            raise UserError("the model's probabilities are NaN or infinite")
+        return honest(labels, probabilities, names)
+
+    monkeypatch.setattr(train, "score", score)
+    result = train_run(optimistic, corpus, tmp_path)
+    assert strict_part(result.metrics) == strict_part(beside.metrics)
+    assert list(sealed(tmp_path)) == list(sealed(beside.folder))[1:]
+
+
+def test_the_gap_is_one_of_the_score_that_chooses():
+    strict = {"test/weighted_f1": 50.0, "test/macro_f1": 40.0, "validation/macro_f1": 99.0}
+    lines = [
+        {"epoch": 1, "test/weighted_f1": 60.0, "test/macro_f1": 30.0},
+        {"epoch": 2, "test/weighted_f1": 49.9, "test/macro_f1": 41.0},
+        {"epoch": 3, "test/weighted_f1": 49.0, "test/macro_f1": 41.0},
+    ]
+    by_weighted, by_macro = optimism(lines, strict, 3, "weighted_f1"), optimism(lines, strict, 3, "macro_f1")
+    assert (by_weighted["published/epoch"], by_weighted["optimism_gap"]) == (1, 10.0)
+    assert by_macro == {
+        "published/epoch": 2, "published/test/weighted_f1": 49.9, "published/test/macro_f1": 41.0, "optimism_gap": 1.0
+    }  # fmt: skip
+    assert optimism([lines[2]], strict, 3, "weighted_f1")["optimism_gap"] == 0  # the strict score is of this epoch
+
+
+def test_a_result_says_what_memory_the_run_took(undisturbed):
+    memory = json.loads((undisturbed.folder / "result.json").read_text())["memory"]
+    assert memory["device"] == "cpu"
+    assert 0 < memory["peak_mb"] < memory["process_mb"]
+
+
+def test_peak_memory_sees_what_was_freed_again_and_not_what_was_there_before():
+    before = torch.ones(200 * 2**18)  # of 1 MB each
+    watched = PeakMemory("cpu")
+    torch.ones(100 * 2**18)
+    assert 80 < watched.read()["peak_mb"] < 160
+    assert watched.read()["process_mb"] > len(before) / 2**18 + 80
+
+
+def test_memory_that_cannot_be_measured_is_zero_and_no_error(monkeypatch):
+    monkeypatch.setattr("dferc_platform.memory._resident", lambda name: float("not a number"))
+    monkeypatch.setattr("dferc_platform.memory.FORGET", Path("/nowhere/clear_refs"))
+    assert PeakMemory("cpu").read() == {"peak_mb": 0.0, "device": "cpu", "process_mb": 0.0}

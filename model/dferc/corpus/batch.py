@@ -41,6 +41,10 @@ class MarkedSequences(Sequences):
     at: Tensor
     """[N] place of each utterance's sub-token in the flattened K x L."""
 
+    def pick(self, states: Tensor) -> Tensor:
+        """States [K, L, H] of all sub-tokens -> [N, H]: those of the utterances' own."""
+        return states.flatten(0, 1).index_select(0, self.at)
+
 
 @dataclass(frozen=True)
 class TokenBlocks(Sequences):

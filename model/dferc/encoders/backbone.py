@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import transformers
 
-from dferc.encoders.loading import load_encoder, load_pretrained
+from dferc.encoders.loading import load_config, load_encoder, load_pretrained, recompute
 from dferc.encoders.words import HASHED, HASHED_VOCABULARY, Words
 from dferc.errors import UserError
 
@@ -19,8 +19,9 @@ WIDTH, LAYERS, HEADS, FEED_FORWARD = 64, 2, 4, 128
 """Sizes of a backbone from scratch [ours]."""
 Kind = Literal["encoder", "xlnet", "bart", "t5"]
 """What a model can be built on: an encoder like BERT or RoBERTa, XLNet, BART, T5."""
-KNOWN = {"xlnet": ("xlnet",), "bart": ("bart", "mbart"), "t5": ("t5", "mt5", "umt5")}
-"""Kind to the ``model_type`` of the configurations that are of it; of encoders there are too many to list."""
+KNOWN = {"xlnet": ("xlnet",), "bart": ("bart", "mbart"), "t5": ("t5", "mt5")}
+"""Kind to the ``model_type`` of the configurations that are of it; of encoders there are too many to list. UMT5 is no
+T5 here: each of its blocks has distances of its own."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,13 @@ class Backbone:
         return int(self.transformer.config.hidden_size)
 
 
-def load_backbone(source: str, kind: Kind, max_tokens: int, needs: Sequence[str] = ("cls", "sep")) -> Backbone:
+def load_backbone(
+    source: str,
+    kind: Kind,
+    max_tokens: int,
+    needs: Sequence[str] = ("cls", "sep"),
+    gradient_checkpointing: bool = False,
+) -> Backbone:
     """Load a backbone, or make one.
 
     Args:
@@ -46,24 +53,35 @@ def load_backbone(source: str, kind: Kind, max_tokens: int, needs: Sequence[str]
         kind: what it must be.
         max_tokens: most sub-tokens of a sequence; also where transcripts are cut.
         needs: special sub-tokens that the model puts into sequences, beside padding and ``unk``.
+        gradient_checkpointing: compute its states again in the backward pass.
 
     Raises:
-        UserError: it cannot be loaded, lacks weights or special sub-tokens, or is of another kind.
+        UserError: it cannot be loaded, lacks weights, words or special sub-tokens, is of another kind or too short, or
+            cannot compute its states again.
     """
     if source == SCRATCH:
-        return Backbone(Words.hashed(max_tokens), _from_scratch(kind, max_tokens), pretrained=False)
-    if kind == "encoder":
-        tokenizer, transformer = load_encoder(source, max_tokens)
+        backbone = Backbone(Words.hashed(max_tokens), _from_scratch(kind, max_tokens), pretrained=False)
     else:
-        auto = transformers.AutoModelForSeq2SeqLM if kind == "t5" else transformers.AutoModel
-        tokenizer, transformer = load_pretrained(source, auto)
-    found = transformer.config.model_type
-    if found not in KNOWN.get(kind, (found,)) or (kind == "encoder" and transformer.config.is_encoder_decoder):
+        tokenizer, transformer = _load(source, kind, max_tokens)
+        words = Words.pretrained(tokenizer, max_tokens, (*needs, "pad", "unk"))
+        backbone = Backbone(words, transformer, pretrained=True)
+    if gradient_checkpointing:
+        recompute(backbone.transformer)
+    return backbone
+
+
+def _load(source: str, kind: Kind, max_tokens: int) -> tuple[Any, Any]:
+    """Tokenizer and transformer, of this kind and with as many positions."""
+    config = load_config(source)
+    found = config.model_type
+    if found not in KNOWN.get(kind, (found,)) or (kind == "encoder" and config.is_encoder_decoder):
         raise UserError(f"{source!r} is a {found}, but this model is built on a transformer of the kind {kind}")
-    if kind == "bart" and max_tokens > transformer.config.max_position_embeddings:
-        room = transformer.config.max_position_embeddings
+    if kind == "bart" and max_tokens > config.max_position_embeddings:
+        room = config.max_position_embeddings
         raise UserError(f"max_tokens = {max_tokens} is more than the {room} positions that {source!r} has")
-    return Backbone(Words.pretrained(tokenizer, max_tokens, (*needs, "pad", "unk")), transformer, pretrained=True)
+    if kind == "encoder":
+        return load_encoder(source, max_tokens)
+    return load_pretrained(source, transformers.AutoModelForSeq2SeqLM if kind == "t5" else transformers.AutoModel)
 
 
 def _from_scratch(kind: Kind, max_tokens: int) -> Any:

@@ -140,7 +140,8 @@ class FusedT5(nn.Module):
             FusedStack(stack, width, form, checkpointed) for stack in (t5.encoder, t5.decoder)
         )
         self.head: nn.Linear | None = None if t5.lm_head.weight is t5.shared.weight else t5.lm_head
-        self.scale = width**-0.5 if t5.config.scale_decoder_outputs else 1.0
+        scaled = getattr(t5.config, "scale_decoder_outputs", False)  # of which mT5, untied, knows nothing
+        self.scale = width**-0.5 if scaled else 1.0
 
     def taken_over(self) -> list[nn.Parameter]:
         """Parameters that learn and were the T5's: all but the adapters'."""
@@ -174,6 +175,12 @@ class FusedT5(nn.Module):
         scores = F.linear(scaled, self.words.weight) if self.head is None else self.head(scaled)
         targets = names.targets.expand(len(heard), -1)
         return -F.cross_entropy(scores.float().transpose(1, 2), targets, reduction="none"), said
+
+
+def start_of(config: Any) -> int:
+    """The sub-token that the decoder of such a T5 reads first: padding, unless the configuration says another."""
+    start = getattr(config, "decoder_start_token_id", None)
+    return int(config.pad_token_id if start is None else start)
 
 
 def last(blocks: nn.ModuleList, count: int) -> list[nn.Module]:

@@ -39,13 +39,12 @@ def utterance_encoder(source: str | None, max_tokens: int, checkpointing: bool) 
     """The encoder over a backbone by folder or name, or over one from ``scratch``; None where none is named.
 
     Raises:
-        UserError: the backbone cannot be loaded, lacks weights, or is no encoder.
+        UserError: the backbone cannot be loaded, or is no encoder that can do this.
     """
     if source is None:
         return None
     from dferc.encoders.backbone import load_backbone  # here, because its library takes seconds to load
 
-    backbone = load_backbone(source, "encoder", max_tokens)
-    if checkpointing:
-        backbone.transformer.activation_checkpointing_enable()
-    return UtteranceEncoder(backbone, max_tokens)
+    return UtteranceEncoder(
+        load_backbone(source, "encoder", max_tokens, gradient_checkpointing=checkpointing), max_tokens
+    )

@@ -26,7 +26,7 @@ class Words:
         Args:
             split: texts to their sub-tokens.
             special: name of a special sub-token (``cls``, ``pad``, ``unk`` ...) to its number.
-            longest: most sub-tokens of a text; what is longer is cut.
+            longest: most sub-tokens of a text; what is longer loses its end.
         """
         self.special = dict(special)
         self.longest = longest
@@ -46,11 +46,11 @@ class Words:
         lacking = [f"{name}_token" for name in needs if found[name] is None]
         if lacking:
             raise UserError(f"the tokenizer has no {', '.join(lacking)}: take a model of the kind that is asked for")
-        options = {"add_special_tokens": False, "truncation": True, "max_length": longest, "split_special_tokens": True}
+        options = {"add_special_tokens": False, "split_special_tokens": True, "verbose": False}
 
         def split(texts: list[str]) -> list[list[int]]:
-            ids: list[list[int]] = tokenizer(texts, **options)["input_ids"]
-            return ids
+            # Cut here, for a tokenizer may have been saved as one that cuts the beginning.
+            return [ids[:longest] for ids in tokenizer(texts, **options)["input_ids"]]
 
         return cls(split, {name: number for name, number in found.items() if number is not None}, longest)
 
@@ -95,5 +95,5 @@ def transcripts(corpus: Corpus, dialogues: Sequence[Dialogue]) -> list[list[str]
         UserError: the corpus has none at all.
     """
     if not any(corpus.texts):
-        raise UserError(f"corpus {corpus.card.name} has no transcripts, and this model reads nothing else")
+        raise UserError(f"corpus {corpus.card.name} has no transcripts, which this model reads")
     return [corpus.texts[dialogue.start : dialogue.stop] for dialogue in dialogues]

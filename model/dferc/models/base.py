@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from dferc.corpus.batch import DialogueBatch, Packer
 from dferc.layers.reduction import ALONE, LossTerm, Reduction
+from dferc.layers.utterances import Utterances
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class Model(nn.Module):
     """Whether it claims that what comes later in a dialogue changes nothing before it."""
     modalities: tuple[str, ...]
     """Names of the modalities in use, in the order in which they are stacked."""
+    class_weight: Tensor
+    """[C] weight of each class in the cross-entropy."""
 
     def __init__(self, config: ModelConfig, task: Task) -> None:
         super().__init__()
@@ -78,6 +81,23 @@ class Model(nn.Module):
     def text_packer(self) -> Packer | None:
         """What turns transcripts into sub-tokens, where the model reads them itself."""
         return None
+
+    def known(self, batch: DialogueBatch) -> Utterances:
+        """Labels and presence of the real utterances; of text that the model reads itself every one has some."""
+        present = torch.stack([batch.flat(batch.present.get(m, batch.mask)) for m in self.modalities]).float()
+        return Utterances.of(batch, present, self.class_weight)
+
+    def classified(
+        self,
+        logits: Tensor,
+        batch: DialogueBatch,
+        losses: Mapping[str, LossTerm] | None = None,
+        diagnostics: Mapping[str, Tensor] | None = None,
+    ) -> Output:
+        """The output for logits [N, C]: cross-entropy beside other losses; diagnostics are [N, ...]."""
+        seen = {} if self.training else {n: batch.padded(v.detach()) for n, v in (diagnostics or {}).items()}
+        classification = self.known(batch).cross_entropy(logits)
+        return Output(batch.padded(logits), {"classification": classification, **(losses or {})}, seen)
 
     def forward(self, batch: DialogueBatch, across: Reduction = ALONE) -> Output:
         """Pure tensor function of the batch: no loop over utterances, no copy to the host."""

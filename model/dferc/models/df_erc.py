@@ -136,7 +136,6 @@ class DFERC(Model):
     )
     config_type: ClassVar[type[ModelConfig]] = DFERCConfig
     small: ClassVar[Mapping[str, Any]] = {"hidden": 8, "align": 6}
-    class_weight: Tensor
 
     def __init__(self, config: ModelConfig, task: Task) -> None:
         super().__init__(config, task)

@@ -1,18 +1,14 @@
 """What models over frozen utterance vectors share: inputs, class weights, classification loss. No model of its own."""
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal, cast
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from dferc.corpus.batch import DialogueBatch
 from dferc.corpus.published import IEMOCAP_LABELS
 from dferc.layers.inputs import Inputs
-from dferc.layers.reduction import LossTerm
-from dferc.layers.utterances import Utterances
-from dferc.models.base import Model, ModelConfig, Output, Task
+from dferc.models.base import Model, ModelConfig, Task
 
 IEMOCAP_SHARES = (0.086747, 0.144406, 0.227883, 0.160585, 0.127711, 0.252668)
 """Of happy, sad, neutral, angry, excited and frustrated among the 5,810 train utterances; most releases weigh a class
@@ -42,7 +38,6 @@ class FeatureModel(Model):
     """Modalities that the paper uses; where a corpus has none of them, all that it has are used."""
     iemocap_weights: ClassVar[tuple[float, ...]] = tuple(1 / share for share in IEMOCAP_SHARES)
     """Class weights of the release on IEMOCAP, in the order of ``IEMOCAP_LABELS``."""
-    class_weight: Tensor
 
     def __init__(self, config: ModelConfig, task: Task) -> None:
         super().__init__(config, task)
@@ -52,23 +47,6 @@ class FeatureModel(Model):
         self.widths = {m: task.widths[m] for m in self.modalities}
         self.inputs = Inputs(list(self.widths.items()), dict(task.statistics), shared.standardise)
         self.register_buffer("class_weight", self._class_weight(shared, task))
-
-    def known(self, batch: DialogueBatch) -> Utterances:
-        """Labels and presence of the real utterances."""
-        present = torch.stack([batch.flat(batch.present[m]) for m in self.modalities]).float()
-        return Utterances.of(batch, present, self.class_weight)
-
-    def classified(
-        self,
-        logits: Tensor,
-        batch: DialogueBatch,
-        losses: Mapping[str, LossTerm] | None = None,
-        diagnostics: Mapping[str, Tensor] | None = None,
-    ) -> Output:
-        """The output for logits [N, C]: weighted cross-entropy beside other losses; diagnostics are [N, ...]."""
-        seen = {} if self.training else {n: batch.padded(v.detach()) for n, v in (diagnostics or {}).items()}
-        classification = self.known(batch).cross_entropy(logits)
-        return Output(batch.padded(logits), {"classification": classification, **(losses or {})}, seen)
 
     def _class_weight(self, config: FeatureConfig, task: Task) -> Tensor:
         if config.class_weights == "published" and task.labels == IEMOCAP_LABELS:

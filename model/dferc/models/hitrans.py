@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dferc.corpus.batch import DialogueBatch, MarkedSequences, Packer
+from dferc.encoders.dialogue_packing import DialoguePacker
 from dferc.layers.lean_transformer import LeanTransformer
 from dferc.layers.reduction import ALONE, LossTerm, Reduction
 from dferc.models.base import ModelConfig, Output, Task
@@ -64,7 +65,7 @@ class HiTrans(TokenModel):
         config = cast(HiTransConfig, config)
         backbone = self.load(config)
         width = backbone.width
-        self.packer = dialogue_packer(backbone.words, config.max_tokens)
+        self.packer = DialoguePacker(backbone.words, config.max_tokens)
         self.encoder = backbone.transformer
         self.context = LeanTransformer(
             config.layers,
@@ -96,7 +97,7 @@ class HiTrans(TokenModel):
         """Logits [B, T, C] and the losses of both tasks."""
         tokens = cast(MarkedSequences, batch.tokens)
         states = self.encoder(input_ids=tokens.ids, attention_mask=tokens.mask.long()).last_hidden_state
-        utterances = self.context(batch.padded(states.flatten(0, 1).index_select(0, tokens.at)), batch.mask)
+        utterances = self.context(batch.padded(tokens.pick(states)), batch.mask)
         losses = {} if self.speakers is None else self.speakers(utterances, batch)
         return self.classified(self.classifier(self.dropout(batch.flat(utterances))), batch, losses)
 
@@ -133,10 +134,3 @@ class SpeakerPairs(nn.Module):
 def heads_that_divide(width: int, most: int) -> int:
     """The most heads, up to ``most``, into which a width can be cut."""
     return next(heads for heads in range(most, 0, -1) if width % heads == 0)
-
-
-def dialogue_packer(words: Any, max_tokens: int) -> Packer:
-    """The packer, imported with the backbone's library."""
-    from dferc.encoders.dialogue_packing import DialoguePacker
-
-    return DialoguePacker(words, max_tokens)

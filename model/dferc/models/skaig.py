@@ -29,7 +29,6 @@ from dferc.errors import UserError
 from dferc.layers.inputs import Inputs
 from dferc.layers.knowledge_graph import EDGE_TYPES, KnowledgeGraph, knowledge_edges
 from dferc.layers.reduction import ALONE, Reduction
-from dferc.layers.utterances import Utterances
 from dferc.models.base import ModelConfig, Output, Task
 from dferc.models.feature_model import FeatureConfig, FeatureModel
 
@@ -137,12 +136,6 @@ class Skaig(FeatureModel):
     def text_packer(self) -> Packer | None:
         """Makes a sequence of each utterance, where there is a backbone to read it."""
         return None if self.encoder is None else self.encoder.packer
-
-    def known(self, batch: DialogueBatch) -> Utterances:
-        """Labels and presence of the real utterances; every one has the text that a backbone reads."""
-        if self.encoder is None:
-            return super().known(batch)
-        return Utterances.of(batch, batch.flat(batch.mask).float().unsqueeze(0), self.class_weight)
 
     def forward(self, batch: DialogueBatch, across: Reduction = ALONE) -> Output:
         """Logits [B, T, C] and the classification loss."""

@@ -141,9 +141,7 @@ class Todkat(TokenModel):
         layers = self.encoder(
             input_ids=tokens.ids, attention_mask=tokens.mask.long(), output_hidden_states=True
         ).hidden_states
-        halfway, utterances = (
-            states.flatten(0, 1).index_select(0, tokens.at) for states in (layers[len(layers) // 2], layers[-1])
-        )
+        halfway, utterances = map(tokens.pick, (layers[len(layers) // 2], layers[-1]))
         topics, divergence = self.topics(halfway, batch)
         parts, seen = [utterances, topics], {"topic_divergence": divergence}
         if self.inputs is not None and self.knowledge is not None:

@@ -1,16 +1,12 @@
 """What models share that read the transcripts through a transformer of their own. No model of its own."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, cast
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
-from dferc.corpus.batch import TEXT, DialogueBatch
-from dferc.layers.reduction import LossTerm
-from dferc.layers.utterances import Utterances
-from dferc.models.base import Model, ModelConfig, Output, Task
+from dferc.corpus.batch import TEXT
+from dferc.models.base import Model, ModelConfig, Task
 
 if TYPE_CHECKING:
     from dferc.encoders.backbone import Backbone, Kind
@@ -33,7 +29,6 @@ class TokenModel(Model):
     """What the backbone must be."""
     needs: ClassVar[tuple[str, ...]] = ("cls", "sep")
     """Special sub-tokens that the model puts into its sequences."""
-    class_weight: Tensor
 
     def __init__(self, config: ModelConfig, task: Task) -> None:
         super().__init__(config, task)
@@ -46,24 +41,8 @@ class TokenModel(Model):
         from dferc.encoders.backbone import load_backbone
 
         shared = cast(TokenConfig, config)
-        backbone = load_backbone(shared.backbone, self.kind, shared.max_tokens, self.needs)
+        backbone = load_backbone(
+            shared.backbone, self.kind, shared.max_tokens, self.needs, shared.gradient_checkpointing
+        )
         self.pretrained = backbone.pretrained
-        if shared.gradient_checkpointing:
-            backbone.transformer.activation_checkpointing_enable()
         return backbone
-
-    def classified(
-        self,
-        logits: Tensor,
-        batch: DialogueBatch,
-        losses: Mapping[str, LossTerm] | None = None,
-        diagnostics: Mapping[str, Tensor] | None = None,
-    ) -> Output:
-        """The output for logits [N, C]: cross-entropy beside other losses; diagnostics are [N, ...]."""
-        seen = {} if self.training else {n: batch.padded(v.detach()) for n, v in (diagnostics or {}).items()}
-        classification = self.known(batch).cross_entropy(logits)
-        return Output(batch.padded(logits), {"classification": classification, **(losses or {})}, seen)
-
-    def known(self, batch: DialogueBatch) -> Utterances:
-        """Labels of the real utterances; every one has its text."""
-        return Utterances.of(batch, batch.flat(batch.mask).float().unsqueeze(0), self.class_weight)

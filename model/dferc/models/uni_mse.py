@@ -15,12 +15,12 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, cast
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dferc.corpus.batch import TEXT, DialogueBatch
-from dferc.encoders.fused_t5 import Adapters, ClassNames, FusedT5
+from dferc.encoders.fused_t5 import Adapters, ClassNames, FusedT5, start_of
 from dferc.encoders.uni_mse_packing import WindowPacker, Windows
 from dferc.layers.inputs import Inputs
 from dferc.layers.paired_contrast import PairedContrast, mean_over
@@ -81,6 +81,12 @@ class UniMSEConfig(TokenConfig):
     contrast_width: int = Field(30, ge=1, description="of the projections that are contrasted [code]")
     contrast_temperature: float = Field(0.1, gt=0, description="of the contrast [code]")
 
+    @field_validator("modalities")
+    @classmethod
+    def _beside_text(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        """Without the text, which the corpus need have no vectors of."""
+        return None if names is None else tuple(name for name in names if name != TEXT)
+
 
 class UniMSE(TokenModel):
     """The model of Hu et al. (2022), trained on one corpus."""
@@ -111,10 +117,10 @@ class UniMSE(TokenModel):
         backbone = self.load(config)
         words, t5 = backbone.words, backbone.transformer
         chosen = tuple(m for m in BESIDE_TEXT if m in task.widths) if config.modalities is None else config.modalities
-        widths = {name: task.widths[name] for name in chosen if name != TEXT}
+        widths = {name: task.widths[name] for name in chosen}
         self.modalities = (TEXT, *widths)
         self.packer = WindowPacker(words, config.max_tokens, config.past, config.future, config.speaker_names)
-        self.names = ClassNames(words.ids(task.labels), t5.config.decoder_start_token_id, words.special["eos"])
+        self.names = ClassNames(words.ids(task.labels), start_of(t5.config), words.special["eos"])
         output, ways = config.sequence_output, config.bidirectional
         self.inputs = Inputs(list(widths.items()), dict(task.statistics), config.standardise) if widths else None
         steps = config.sequence_hidden, output, ways, config.dropout

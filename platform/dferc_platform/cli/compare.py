@@ -22,10 +22,10 @@ from dferc_platform.cli.report import say
 from dferc_platform.cli.tables import say_tracked
 
 if TYPE_CHECKING:
-    from dferc_platform.studies.comparison import ComparisonPlan
+    from dferc_platform.studies.comparison_plan import ComparisonPlan
     from dferc_platform.sweep import SweepProgress
 
-HIDDEN = ("test macro", "test accuracy", "trials", "parameters", "seconds")
+HIDDEN = ("test macro", "test accuracy", "best test epoch", "trials", "parameters", "seconds", "peak memory")
 """Columns that only the report has room for."""
 
 
@@ -34,9 +34,26 @@ def compare(
     models: Annotated[
         str | None, typer.Option(metavar="A,B,C", help="Models to compare; all that there are by default.")
     ] = None,
-    trials: Annotated[int, typer.Option(min=1, help="Trials of the search of each model, the same for all.")] = 20,
+    trials: Annotated[
+        int, typer.Option(min=0, help="Trials of the search of each model, the same for all; 0 searches none.")
+    ] = 20,
     seeds: Annotated[str, typer.Option(metavar="0,1,2", help="Seeds of the best settings of each model.")] = "0,1,2",
     epochs: Epochs = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="[MODEL.]NAME=VALUE",
+            help="Fix one setting, of one model or of every one that has it, for example --set hitrans.backbone=FOLDER "
+            "--set batch_dialogues=16; may be repeated. It outranks everything, and is not searched.",
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe", metavar="CORPUS", help="Take the settings published for this corpus where a model has them."
+        ),
+    ] = None,
     small: Annotated[
         bool, typer.Option("--small", help="Tiny models, to try the study itself; the scores mean nothing.")
     ] = False,
@@ -50,13 +67,22 @@ def compare(
     Example: dferc compare --corpus corpora/mosi.parquet --models df_erc,bc_lstm --trials 20 --seeds 0,1,2
 
     It ends with a leaderboard: means with intervals, paired distances to DF-ERC with corrected p values, published
-    scores. A model that fails fails alone. Stopped, it goes on when the same command is given again.
+    scores. A model that fails fails alone. Stopped, it goes on when the same command is given again. With --trials 0
+    nothing is searched: every model is trained as it was published.
     """
+    from dferc_platform.config import read_pairs
     from dferc_platform.results import results_folder
-    from dferc_platform.studies.comparison import ComparisonPlan, contestants
+    from dferc_platform.studies.comparison_plan import ComparisonPlan, contestants
 
     plan = ComparisonPlan(
-        contestants(models), absolute_corpus(corpus or "synthetic"), trials, tuple(read_seeds(seeds)), epochs, small
+        models=contestants(models),
+        corpus=absolute_corpus(corpus or "synthetic"),
+        trials=trials,
+        seeds=tuple(read_seeds(seeds)),
+        epochs=epochs,
+        small=small,
+        settings=read_pairs(settings or ()),
+        recipe=recipe,
     )
     folder = results_folder() / (name or f"compare-{Path(plan.corpus).stem}")
     if dry_run:
@@ -98,16 +124,25 @@ def _compare(plan: "ComparisonPlan", folder: Path, concurrency: int | None, gpus
 
 
 def _say_plan(plan: "ComparisonPlan", folder: Path) -> None:
+    from dferc.errors import UserError
     from dferc_platform.cli.durations import duration
     from dferc_platform.cli.estimate import estimate
+    from dferc_platform.cli.tables import values_text
     from dferc_platform.saved import open_corpus
+    from dferc_platform.studies.overrides import settings_of
 
-    corpus, runs = open_corpus(plan.corpus), plan.trials + len(plan.seeds)
-    say(f"Would compare {len(plan.models)} models on {plan.corpus}: {runs} runs each, {runs * len(plan.models)} in all")
+    plan.check()
+    corpus, runs = open_corpus(plan.corpus), {model: plan.runs(model) for model in plan.models}
+    say(f"Would compare {len(plan.models)} models on {plan.corpus}: {sum(runs.values())} runs in all")
     total = 0.0
     for model in plan.models:
-        seconds = estimate(plan.base(model), corpus).seconds
-        total += seconds * runs
-        say(f"  {model}: about {duration(seconds)} a run, {duration(seconds * runs)} for all of its runs")
+        fixed = values_text(settings_of(model, plan.settings))
+        try:
+            seconds = estimate(plan.space(model).base(plan.base(model)), corpus).seconds
+            cost = f"{runs[model]} runs of about {duration(seconds)}, {duration(seconds * runs[model])} for all of them"
+        except UserError as error:  # of this model alone, as it would be
+            seconds, cost = 0.0, f"would fail: {error}"
+        total += seconds * runs[model]
+        say(f"  {model}: {cost}" + (f"; with {fixed}" if fixed else ""))
     say(f"An estimate from a few steps of each on one CPU here: {duration(total)}; early stopping makes it less")
     say(f"It would lie in {folder}")

@@ -121,11 +121,15 @@ def _metric_problems(space: SearchSpace, config: RunConfig) -> Iterator[str]:
         yield f"metric = {space.metric!r}: known are validation/weighted_f1, /macro_f1, /accuracy and /f1/<class>"
     if config.protocol != "strict":
         yield f"protocol = {config.protocol!r} lets test choose the epoch; a search needs protocol strict"
+    if space.optimism and not space.score_test:
+        yield "optimism = True needs score_test = True: it is measured against the test score of the strict choice"
 
 
 def _budget_problems(space: SearchSpace) -> Iterator[str]:
     if space.is_grid and space.budget.trials is not None:
         yield "budget.trials: a grid runs all its points; leave it out"
+    if not space.is_grid and not space.parameters:
+        yield "parameters: name at least one to vary"
     if not space.is_grid and space.budget == Budget():
         yield "budget: give trials, minutes or both"
     if not space.is_grid and len(space.seeds) > 1:

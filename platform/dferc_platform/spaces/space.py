@@ -1,7 +1,8 @@
 """A search space: a question to a model, with its distributions, its metric and its budget."""
 
+from collections.abc import Mapping
 from itertools import product
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
@@ -57,8 +58,9 @@ class SearchSpace(Strict):
     score_test: bool = Field(
         False, description="each finished run scores test once; the search itself never looks at it"
     )
+    optimism: bool = Field(False, description="each run also measures what choosing on test would have flattered")
     settings: dict[str, Value | list[str]] = Field({}, description="fixed for every trial, by short name")
-    parameters: dict[str, Parameter] = Field(min_length=1)
+    parameters: dict[str, Parameter]
 
     @property
     def is_grid(self) -> bool:
@@ -68,7 +70,23 @@ class SearchSpace(Strict):
     def base(self, config: RunConfig) -> RunConfig:
         """The config that every trial starts from."""
         fixed = with_settings(config, {**self.settings, "seed": self.seeds[0]}, "settings")
-        return fixed.model_copy(update={"score_test": self.score_test})
+        return fixed.model_copy(update={"score_test": self.score_test, "optimism": self.optimism})
+
+    def without(self, given: Mapping[str, Any]) -> Self:
+        """The space that leaves these settings to the config, which has them with these values."""
+        varied: dict[str, Parameter] = {}
+        never: set[str] = set()
+        for name in self.in_order():
+            conditions = self.parameters[name].when
+            when = {other: values for other, values in conditions.items() if other not in given}
+            met = all(given[other] in values for other, values in conditions.items() if other in given)
+            if not met or never & when.keys():
+                never.add(name)
+            elif name not in given:
+                varied[name] = self.parameters[name].model_copy(update={"when": when})
+        parameters = {name: varied[name] for name in self.parameters if name in varied}
+        settings = {name: value for name, value in self.settings.items() if name not in given}
+        return self.model_copy(update={"parameters": parameters, "settings": settings})
 
     def suggest(self, trial: Suggester) -> dict[str, Value]:
         """The values of one trial; parameters whose condition fails are left out."""

@@ -9,59 +9,20 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dferc.corpus.summary import counts
-from dferc.models import model_named, models
-from dferc_platform.cluster import connect
-from dferc_platform.config import RunConfig, make_config, with_settings
 from dferc_platform.report.comparison import CONFIRMED, FAILURE, SEARCH, stage_folder
 from dferc_platform.results import Study, write_json, write_study
 from dferc_platform.saved import open_corpus
-from dferc_platform.spaces import SearchSpace, read_space
-from dferc_platform.spaces.space import SchedulerConfig
+from dferc_platform.spaces import SearchSpace
+from dferc_platform.studies.comparison_plan import ComparisonPlan
 from dferc_platform.studies.conclusion import conclude
-from dferc_platform.studies.confirm import confirmation_space
-from dferc_platform.sweep import Resources, SweepProgress, run_sweep
+from dferc_platform.studies.confirm import confirmation_space, unsearched_space
+from dferc_platform.sweep import Line, Resources, SweepJob, SweepProgress, plan_job, run_lines
 from dferc_platform.sweep.study import check_folder
 from dferc_platform.tracking import Tracker
 
 ONE_CPU = Resources()
-
-
-@dataclass(frozen=True)
-class ComparisonPlan:
-    """What is compared, and at what cost."""
-
-    models: tuple[str, ...]
-    corpus: str
-    trials: int
-    """Of the search of each model."""
-    seeds: tuple[int, ...]
-    """With which the best settings of each are trained again."""
-    epochs: int | None = None
-    """At most, of every run; by default what each model's search space says."""
-    small: bool = False
-    """Tiny models, to try the study itself: their scores mean nothing."""
-
-    def base(self, model: str) -> RunConfig:
-        """What all runs of a model have in common."""
-        config = make_config({"model_name": model, "corpus": self.corpus})
-        if self.small:
-            config = with_settings(config, model_named(model).small)
-        return config if self.epochs is None else with_settings(config, {"epochs": self.epochs})
-
-    def space(self, model: str) -> SearchSpace:
-        """The shipped space of a model with the budget of this comparison; tiny models keep their tiny sizes."""
-        shipped = read_space(model)
-        kept = {**(model_named(model).small if self.small else {}), **({"epochs": self.epochs} if self.epochs else {})}
-        varied = {name: parameter for name, parameter in shipped.parameters.items() if name not in kept}
-        fixed = {name: value for name, value in shipped.settings.items() if name not in kept}
-        budget = shipped.budget.model_copy(update={"trials": self.trials, "minutes": None})
-        changed = {"parameters": varied, "settings": fixed, "budget": budget}
-        if self.epochs is not None and self.epochs <= shipped.scheduler.grace_epochs:
-            changed["scheduler"] = SchedulerConfig(name="none")  # nothing could stop early
-        return shipped.model_copy(update=changed)
 
 
 OnProgress = Callable[[str, str, SweepProgress], None]
@@ -79,20 +40,21 @@ def run_comparison(
 ) -> Path:
     """Search every model, train its best settings again, write the report; its page.
 
+    All models share the same workers: where one has no trial to start, the next one has its turn.
+
     Raises:
-        UserError: a model is unknown, the folder holds another study, or no model has finished.
+        UserError: a model or a setting does not fit, the folder holds another study, or no model has finished.
         KeyboardInterrupt: it was told to stop; the same call goes on from there.
     """
-    for model in plan.models:
-        plan.space(model)  # an unknown model, or a space that does not fit, is found before anything runs
+    plan.check()
     study = _describe(plan, folder, tracker.experiment)
     check_folder(folder, study, resume=True)
     write_study(folder, study)
-    parent = tracker.study(study, {"models": list(plan.models), "trials": plan.trials, "seeds": list(plan.seeds)})
+    asked = {"models": list(plan.models), "trials": plan.trials, "seeds": list(plan.seeds), **plan.settings}
+    parent = tracker.study(study, asked)
     try:
-        with connect():
-            for model in plan.models:
-                _contend(plan, model, folder, tracker, concurrency, resources, progress)
+        stages = _Stages(plan, folder, tracker.experiment, resources, progress)
+        run_lines(map(stages.of, plan.models), folder, tracker, concurrency=concurrency, resources=resources)
         return conclude(folder, tracker, {})
     except BaseException as stop:
         status = "FAILED" if isinstance(stop, Exception) else "KILLED"
@@ -100,38 +62,45 @@ def run_comparison(
         raise
 
 
-def _contend(
-    plan: ComparisonPlan,
-    model: str,
-    folder: Path,
-    tracker: Tracker,
-    concurrency: int | None,
-    resources: Resources,
-    progress: OnProgress | None,
-) -> None:
-    """One model's search and confirmation; what goes wrong is written down, and the others go on."""
+@dataclass(frozen=True)
+class _Stages:
+    """The sweeps that each model goes through."""
 
-    def run(stage: str, space: SearchSpace, kind: str) -> list[Any]:
-        heard = None if progress is None else lambda at: progress(model, stage, at)
-        return run_sweep(
+    plan: ComparisonPlan
+    folder: Path
+    experiment: str
+    resources: Resources
+    progress: OnProgress | None
+
+    def of(self, model: str) -> Line:
+        """One model's search and confirmation; what goes wrong is written down, and the others go on."""
+        plan, failure = self.plan, self.folder / model / FAILURE
+        try:
+            space = plan.space(model)
+            again = unsearched_space(space, plan.seeds, optimism=True)
+            if plan.searches(model):
+                rows = yield self._stage(model, SEARCH, space, "sweep")
+                again = confirmation_space(space, rows, plan.seeds, optimism=True)
+            yield self._stage(model, CONFIRMED, again, "train")
+            failure.unlink(missing_ok=True)
+        except Exception as error:  # whatever it is, it concerns this model alone
+            write_json(failure, {"error": str(error) or type(error).__name__})
+
+    def _stage(self, model: str, stage: str, space: SearchSpace, kind: str) -> SweepJob:
+        def heard(at: SweepProgress) -> None:
+            if self.progress is not None:
+                self.progress(model, stage, at)
+
+        return plan_job(
             space,
-            plan.base(model),
-            stage_folder(folder, model, stage),
-            tracker,
+            self.plan.base(model),
+            stage_folder(self.folder, model, stage),
+            self.experiment,
             resume=True,
-            concurrency=concurrency,
-            resources=resources,
+            resources=self.resources,
             progress=heard,
             kind=kind,
         )
-
-    try:
-        space = plan.space(model)
-        again = confirmation_space(space, run(SEARCH, space, "sweep"), plan.seeds)
-        run(CONFIRMED, again, "train")
-        (folder / model / FAILURE).unlink(missing_ok=True)
-    except Exception as error:  # whatever it is, it concerns this model alone
-        write_json(folder / model / FAILURE, {"error": str(error) or type(error).__name__})
 
 
 def _describe(plan: ComparisonPlan, folder: Path, experiment: str) -> Study:
@@ -142,6 +111,8 @@ def _describe(plan: ComparisonPlan, folder: Path, experiment: str) -> Study:
         "seeds": list(plan.seeds),
         "epochs": plan.epochs,
         "small": plan.small,
+        "settings": dict(plan.settings),
+        "recipe": plan.recipe,
     }
     asked = {name: value for name, value in content.items() if name != "models"}  # models may be added later
     key = hashlib.sha256(json.dumps([folder.name, asked, corpus.fingerprint], sort_keys=True).encode()).hexdigest()[:16]
@@ -158,13 +129,3 @@ def _describe(plan: ComparisonPlan, folder: Path, experiment: str) -> Study:
         card=corpus.card.in_brief(),
         counts=counts(corpus),
     )
-
-
-def contestants(names: str | None) -> tuple[str, ...]:
-    """The models of a comma-separated list, or all that there are.
-
-    Raises:
-        UserError: one is unknown.
-    """
-    chosen = sorted(models()) if names is None else [name.strip() for name in names.split(",")]
-    return tuple(dict.fromkeys(model_named(name).name for name in chosen))

@@ -1,15 +1,20 @@
-"""What the parts of a running sweep share."""
+"""A sweep that is to run, checked before anything is started or written."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from dferc.corpus import Corpus
+from dferc.errors import UserError
 from dferc_platform.config import RunConfig, with_settings
 from dferc_platform.identity import code_version
 from dferc_platform.results import Study
-from dferc_platform.spaces import SearchSpace
+from dferc_platform.saved import SYNTHETIC, open_corpus
+from dferc_platform.spaces import SearchSpace, check_space
 from dferc_platform.spaces.parameters import Value
 from dferc_platform.sweep.ledger import Proposal
-from dferc_platform.sweep.resources import Resources
+from dferc_platform.sweep.progress import ProgressCallback
+from dferc_platform.sweep.resources import ONE_CPU, Resources
+from dferc_platform.sweep.study import check_folder, describe_study
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,7 @@ class SweepJob:
     study: Study
     folder: Path
     resources: Resources
+    progress: ProgressCallback | None = None
 
     @property
     def total(self) -> int | None:
@@ -35,3 +41,39 @@ class SweepJob:
     def run_folder(self, proposal: Proposal) -> Path:
         """Where a trial's run lies."""
         return self.folder / "runs" / proposal.key
+
+
+def plan_job(
+    space: SearchSpace,
+    base: RunConfig,
+    folder: Path,
+    experiment: str,
+    *,
+    resume: bool = False,
+    resources: Resources = ONE_CPU,
+    progress: ProgressCallback | None = None,
+    kind: str = "sweep",
+) -> SweepJob:
+    """A sweep that can run; the arguments are those of ``run_sweep``.
+
+    Raises:
+        UserError: the space does not fit, or the folder must not be used.
+    """
+    check_space(space, base)
+    folder = Path(folder).resolve()
+    config, corpus = _common(space, base)
+    study = describe_study(folder, kind, space, config, corpus, experiment)
+    check_folder(folder, study, resume)
+    return SweepJob(space, config, study, folder, resources, progress)
+
+
+def _common(space: SearchSpace, base: RunConfig) -> tuple[RunConfig, Corpus]:
+    """What all trials have in common, and their corpus, decoded so that every later opening is quick."""
+    config = space.base(base)
+    if config.corpus != SYNTHETIC:
+        config = config.model_copy(update={"corpus": str(Path(config.corpus).expanduser().resolve())})
+    corpus = open_corpus(config.corpus)
+    _, _, label = space.metric.partition("validation/f1/")
+    if label and label not in corpus.card.labels:
+        raise UserError(f"metric = {space.metric!r}: the classes of the corpus are {', '.join(corpus.card.labels)}")
+    return config, corpus

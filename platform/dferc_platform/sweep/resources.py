@@ -31,6 +31,9 @@ class Resources:
         return " and ".join(f"{amount:g} {name}" for name, amount in self.as_ray().items())
 
 
+ONE_CPU = Resources()
+
+
 def room(resources: Resources) -> int:
     """How many trials fit on the cluster that we are connected to, at least one.
 

@@ -1,33 +1,24 @@
-"""Running a sweep from its first trial to its last, or from where an earlier driver was stopped."""
+"""Running sweeps from their first trial to their last, or from where an earlier driver was stopped."""
 
 import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dferc.corpus import Corpus
-from dferc.errors import UserError
 from dferc_platform.cluster import connect
 from dferc_platform.config import RunConfig
-from dferc_platform.results import RunRow, read_runs, write_study
-from dferc_platform.saved import SYNTHETIC, open_corpus
-from dferc_platform.spaces import SearchSpace, check_space
-from dferc_platform.sweep.best import best
-from dferc_platform.sweep.job import SweepJob
-from dferc_platform.sweep.ledger import Ledger, Proposal
-from dferc_platform.sweep.lock import alone
-from dferc_platform.sweep.outcome import judge
+from dferc_platform.results import RunRow, Status, read_runs
+from dferc_platform.spaces import SearchSpace
+from dferc_platform.sweep.job import SweepJob, plan_job
+from dferc_platform.sweep.live import LiveSweep
 from dferc_platform.sweep.progress import ProgressCallback
-from dferc_platform.sweep.resources import Resources, room
-from dferc_platform.sweep.samplers import make_sampler
-from dferc_platform.sweep.study import check_folder, describe_study
+from dferc_platform.sweep.relay import Line, Relay
+from dferc_platform.sweep.resources import ONE_CPU, Resources, room
 from dferc_platform.tracking import Tracker
-
-ONE_CPU = Resources()
 
 PROCESS_FAILURES = 2
 """Times that a trial whose process died (memory, a lost node) goes on elsewhere; its own errors are never repeated."""
@@ -72,95 +63,79 @@ def run_sweep(
         UserError: the space does not fit, the folder must not be used, or no trial fits on the cluster.
         KeyboardInterrupt: the sweep was told to stop (SIGINT, SIGTERM) and has wound down; it can be resumed.
     """
-    check_space(space, base)
-    folder = Path(folder).resolve()
-    config, corpus = _common(space, base)
-    study = describe_study(folder, kind, space, config, corpus, tracker.experiment)
-    check_folder(folder, study, resume)
+    job = plan_job(
+        space, base, folder, tracker.experiment, resume=resume, resources=resources, progress=progress, kind=kind
+    )
+
+    def line() -> Line:
+        yield job
+
+    run_lines([line()], job.folder, tracker, concurrency=concurrency or space.concurrency, resources=resources)
+    return read_runs(job.folder)
+
+
+def run_lines(
+    lines: Iterable[Line],
+    folder: Path,
+    tracker: Tracker,
+    *,
+    concurrency: int | None = None,
+    resources: Resources = ONE_CPU,
+) -> None:
+    """Run lines of sweeps side by side, all on the same workers.
+
+    Args:
+        lines: the sweeps of each line follow each other.
+        folder: takes what Ray Tune leaves behind.
+        tracker: where results are sent.
+        concurrency: trials at a time, of all sweeps together; by default as many as the cluster has room for, of one
+            sweep as many as its space says.
+        resources: what a trial takes.
+
+    Raises:
+        UserError: no trial fits on the cluster; what is raised in a line and not caught there.
+        KeyboardInterrupt: it was told to stop (SIGINT, SIGTERM) and has wound down; it can be resumed.
+    """
     for name, value in TUNE_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     with connect(), _terminable():
-        at_once = concurrency or space.concurrency or room(resources)
-        room(resources)
-        with alone(folder, wait=False):
-            write_study(folder, study)
-            _conduct(SweepJob(space, config, study, folder, resources), tracker, at_once, progress)
-    return read_runs(folder)
+        space_for = room(resources)
+
+        def opened(job: SweepJob) -> LiveSweep:
+            return LiveSweep(job, tracker, concurrency or job.space.concurrency)
+
+        relay = Relay(lines, opened)
+        status: Status = "FAILED"
+        try:
+            _conduct(relay, folder.resolve() / "tune", concurrency or space_for, resources)
+            status = "FINISHED"
+        except KeyboardInterrupt:
+            status = "KILLED"
+            raise
+        finally:
+            relay.end(status)
 
 
-def _common(space: SearchSpace, base: RunConfig) -> tuple[RunConfig, Corpus]:
-    """What all trials have in common, and their corpus, decoded so that every later opening is quick."""
-    config = space.base(base)
-    if config.corpus != SYNTHETIC:
-        config = config.model_copy(update={"corpus": str(Path(config.corpus).expanduser().resolve())})
-    corpus = open_corpus(config.corpus)
-    _, _, label = space.metric.partition("validation/f1/")
-    if label and label not in corpus.card.labels:
-        raise UserError(f"metric = {space.metric!r}: the classes of the corpus are {', '.join(corpus.card.labels)}")
-    return config, corpus
-
-
-def _conduct(job: SweepJob, tracker: Tracker, concurrency: int, progress: ProgressCallback | None) -> None:
-    """Track the study, run its trials, and leave nothing RUNNING however it ends."""
-    from dferc_platform.sweep.observer import Observer
-
-    ledger = Ledger(job.folder / "ledger.jsonl", make_sampler(job.space), job.space.budget, job.propose)
-    parent = tracker.study(job.study, _study_parameters(job))
-    observer = Observer(job, ledger, tracker, parent, progress)
-    status = "FAILED"
-    try:
-        _catch_up(job, ledger, observer)
-        if not _complete(job.space, ledger):  # starting Tune to do nothing takes seconds
-            _tune(job, ledger, observer, concurrency)
-        status = "FINISHED"
-    except KeyboardInterrupt:
-        status = "KILLED"
-        raise
-    finally:
-        for proposal in ledger.open:
-            observer.kill(proposal)
-        tracker.reconcile(parent)
-        tracker.finish_study(parent, status, job.folder, _study_metrics(job))
-
-
-def _complete(space: SearchSpace, ledger: Ledger) -> bool:
-    everything = space.is_grid and len(ledger.proposals) == len(space.points())
-    return not ledger.open and (ledger.spent or everything)
-
-
-def _catch_up(job: SweepJob, ledger: Ledger, observer: Any) -> None:
-    """Say again what an earlier driver may have been killed before saying, and settle what finished without it."""
-    ledger.repeat_failed()
-    observer.restate()
-    for proposal in ledger.open:
-        outcome = judge(job.run_folder(proposal), {}, job.space.metric)
-        if outcome.status == "FINISHED":
-            observer.settle(proposal, outcome)
-
-
-def _tune(job: SweepJob, ledger: Ledger, observer: Any, concurrency: int) -> None:
+def _conduct(relay: Relay, storage: Path, concurrency: int, resources: Resources) -> None:
     """Run trials until there is nothing left to propose.
 
     Raises:
         KeyboardInterrupt: Tune was interrupted before; it winds down by itself and then returns as if nothing had been.
     """
+    first = relay.next()
+    if first is None:  # all has been done before, and starting Tune to do nothing takes seconds
+        return
     from ray import tune
 
-    from dferc_platform.sweep.scheduler import make_scheduler
-    from dferc_platform.sweep.searcher import LedgerSearcher
-    from dferc_platform.sweep.trial import payload, run_trial
+    from dferc_platform.sweep.searcher import Herald, OwnScheduler, RelaySearcher
+    from dferc_platform.sweep.trial import run_trial
 
-    def given(proposal: Proposal) -> dict[str, Any]:
-        return payload(proposal, job.run_folder(proposal), job.space.metric, job.resources)
-
-    searcher = LedgerSearcher(ledger, given)
-    ended = [job.run_folder(ledger.proposals[number]) for number in ledger.outcomes]
     tune.Tuner(
-        tune.with_resources(run_trial, job.resources.as_ray()),
+        tune.with_resources(run_trial, resources.as_ray()),
         tune_config=tune.TuneConfig(
-            search_alg=searcher,
-            scheduler=make_scheduler(job.space, job.config.training.epochs, ended),
-            num_samples=-1,  # the ledger says when it is over
+            search_alg=RelaySearcher(relay, first),
+            scheduler=OwnScheduler(relay),
+            num_samples=-1,  # the relay says when it is over
             max_concurrent_trials=concurrency,
             reuse_actors=True,  # 0.1 s a trial instead of 1 to 2
             trial_name_creator=_name,
@@ -168,13 +143,13 @@ def _tune(job: SweepJob, ledger: Ledger, observer: Any, concurrency: int) -> Non
         ),
         run_config=tune.RunConfig(
             name=time.strftime("%Y%m%d-%H%M%S"),
-            storage_path=str(job.folder / "tune"),
-            callbacks=[observer],
+            storage_path=str(storage),
+            callbacks=[Herald(relay)],
             failure_config=tune.FailureConfig(max_failures=PROCESS_FAILURES),
             verbose=0,
         ),
     ).fit()
-    if ledger.open or not searcher.exhausted:
+    if not relay.over:
         raise KeyboardInterrupt
 
 
@@ -193,17 +168,3 @@ def _terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _study_parameters(job: SweepJob) -> dict[str, Any]:
-    varied = {*job.space.parameters} | ({"seed"} if len(job.space.seeds) > 1 else set())
-    fixed = {name: value for name, value in job.config.parameters().items() if name not in varied}
-    chosen = {"metric": job.space.metric, "sampler": job.space.sampler.name, "scheduler": job.space.scheduler.name}
-    return fixed | chosen
-
-
-def _study_metrics(job: SweepJob) -> dict[str, float]:
-    try:
-        return best(read_runs(job.folder), job.space).metrics
-    except UserError:
-        return {}

@@ -13,23 +13,24 @@ from dferc.errors import UserError
 from dferc_platform.config import make_config
 from dferc_platform.identity import code_version
 from dferc_platform.saved import open_corpus
+from dferc_platform.sweep.job import SweepJob
 from dferc_platform.sweep.ledger import Proposal
 from dferc_platform.sweep.lock import alone
 from dferc_platform.sweep.outcome import failure
-from dferc_platform.sweep.resources import Resources
 from dferc_platform.train import train_run
 
 
-def payload(proposal: Proposal, folder: Path, metric: str, resources: Resources) -> dict[str, Any]:
+def payload(job: SweepJob, proposal: Proposal) -> dict[str, Any]:
     """What Tune hands to the trial: plain values, the config as text because Tune takes nested ones apart."""
     return {
+        "study": job.study.key,
         "number": proposal.number,
         "key": proposal.key,
         "config": proposal.config.model_dump_json(),
-        "folder": str(folder),
-        "metric": metric,
-        "threads": resources.threads,
-        "device": resources.device,
+        "folder": str(job.run_folder(proposal)),
+        "metric": job.space.metric,
+        "threads": job.resources.threads,
+        "device": job.resources.device,
     }
 
 

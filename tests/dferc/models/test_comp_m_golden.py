@@ -213,7 +213,7 @@ def test_nobody_remembers_anything(corpus):
 @pytest.mark.parametrize("memory", ["trained", "frozen", "scratch"])
 def test_kinds_of_memory(corpus, save_backbone, memory):
     torch.manual_seed(0)
-    sizes = {"vocab_size": 7, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    sizes = {"vocab_size": 8, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
     roberta = RobertaConfig(**sizes, intermediate_size=8, max_position_embeddings=34, pad_token_id=1)
     folder = save_backbone(RobertaModel(roberta, add_pooling_layer=False))
     model = CoMPM(CoMPMConfig(backbone=folder, max_tokens=32, memory=memory), make_task(corpus))

@@ -9,7 +9,12 @@ from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers import models as vocabularies
 from torch import nn
 from torch.nn import functional as F
-from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
+from transformers import (
+    AutoModelForSeq2SeqLM,
+    MT5ForConditionalGeneration,
+    PreTrainedTokenizerFast,
+    T5ForConditionalGeneration,
+)
 from transformers.modeling_outputs import BaseModelOutput
 
 from dferc.corpus import collate
@@ -88,9 +93,9 @@ def conversations(make_corpus):
 
 @pytest.fixture
 def tiny_t5(save_backbone):
-    """Saves a T5 of three blocks, whose tokenizer knows the words of the tests."""
+    """Saves a T5 of three blocks, whose tokenizer knows the words of the tests; untied it has an output layer apart."""
 
-    def save(tied=True):
+    def save(tied=True, kind=T5ForConditionalGeneration):
         words = [
             "<pad>",
             "</s>",
@@ -111,8 +116,9 @@ def tiny_t5(save_backbone):
             "num_heads": 2,
             "relative_attention_num_buckets": 8,
         }
-        config = T5Config(vocab_size=40, decoder_start_token_id=0, tie_word_embeddings=tied, **sizes)
-        t5 = T5ForConditionalGeneration(config)
+        t5 = kind(kind.config_class(vocab_size=40, decoder_start_token_id=0, tie_word_embeddings=tied, **sizes))
+        if not tied:
+            t5.lm_head.weight = nn.Parameter(torch.randn(40, sizes["d_model"]))
         return save_backbone(t5, PreTrainedTokenizerFast(tokenizer_object=plain, **special))
 
     return save
@@ -137,7 +143,7 @@ class OneAtATime:
 
     def __init__(self, model, backbone):
         self.model = model
-        self.t5 = T5ForConditionalGeneration.from_pretrained(backbone).eval()
+        self.t5 = AutoModelForSeq2SeqLM.from_pretrained(backbone).eval()
         self.names = load_backbone(backbone, "t5", 9, ("eos",)).words.ids(LABELS)
         self.beside = None
         for stack, ours in ((self.t5.encoder, model.t5.encoder), (self.t5.decoder, model.t5.decoder)):
@@ -171,12 +177,22 @@ class OneAtATime:
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"adapter": "parallel"}, {"decoder_hears": "window"}, {"tied": False}, {"modalities": ("text",)}],
+    [{}, {"adapter": "parallel"}, {"decoder_hears": "window"}, {"modalities": ("text",)}],
     ids=str,
 )
 def test_scores_are_those_of_one_call_an_utterance_and_class(conversations, tiny_t5, changes):
-    backbone = tiny_t5(tied=changes.get("tied", True))
-    model = build(backbone, conversations, **{name: value for name, value in changes.items() if name != "tied"})
+    same_scores(conversations, tiny_t5(), **changes)
+
+
+@pytest.mark.parametrize("kind", [T5ForConditionalGeneration, MT5ForConditionalGeneration])
+def test_scores_of_a_t5_whose_output_layer_is_apart(conversations, tiny_t5, kind):
+    model = same_scores(conversations, tiny_t5(tied=False, kind=kind))
+    assert "t5.head.weight" in model.state_dict()
+
+
+def same_scores(conversations, backbone, **changes):
+    """Build the model, assert that it scores as the library does, and give it."""
+    model = build(backbone, conversations, **changes)
     batch = batch_of(conversations, model)
     logits = batch.flat(model(batch).logits)
     naive = OneAtATime(model, backbone)
@@ -184,6 +200,7 @@ def test_scores_are_those_of_one_call_an_utterance_and_class(conversations, tiny
     assert len(naive.names[-1]) == 2
     expected = [[-naive(batch, n, label)[0].item() for label in range(len(LABELS))] for n in range(len(logits))]
     torch.testing.assert_close(logits, torch.tensor(expected), rtol=1e-5, atol=1e-5)
+    return model
 
 
 def test_losses_are_those_of_a_plain_loop(conversations, tiny_t5):
@@ -259,3 +276,9 @@ def test_text_is_always_read(conversations):
     alone = build("scratch", conversations, modalities=())
     assert alone.modalities == ("text",)
     assert list(alone(batch_of(conversations, alone)).losses) == ["classification"]
+
+
+def test_text_may_be_named_where_the_corpus_has_no_vectors_of_it(make_corpus):
+    corpus = make_corpus([2, 1], {"audio": 3})
+    config = UniMSEConfig(**SMALL | {"modalities": ("text", "audio")})
+    assert UniMSE(config, make_task(corpus, config.modalities)).modalities == ("text", "audio")
