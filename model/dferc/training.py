@@ -76,7 +76,7 @@ class Learner:
 
 def make_task(corpus: Corpus, modalities: Sequence[str] | None = None) -> Task:
     """What a model must know of a corpus: widths, classes, and the statistics of its training split."""
-    chosen = tuple(modalities or corpus.card.modalities)
+    chosen = tuple(corpus.card.modalities if modalities is None else modalities)
     rows = np.concatenate([np.arange(d.start, d.stop) for d in corpus.split("train")] or [np.empty(0, np.int64)])
     statistics = {}
     for name in chosen:

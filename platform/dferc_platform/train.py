@@ -97,7 +97,7 @@ class Run:
         self.config, self.corpus, self.folder, self.across = config, corpus, folder, across
         self.memory = PeakMemory(device)
         torch.manual_seed(config.seed)
-        task = make_task(corpus, getattr(config.model, "modalities", None))
+        task = make_task(corpus, config.model.vectors())
         model = build_model(config, task).to(device)
         self.description = describe_model(config, task, corpus.card)
         steps = config.training.epochs * steps_per_epoch(corpus, config.training)

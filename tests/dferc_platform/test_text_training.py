@@ -6,6 +6,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaModel
 
 from dferc.corpus import Corpus
+from dferc.models import model_named
 from dferc_platform.config import make_config
 from dferc_platform.saved import load_model
 from dferc_platform.train import train_run
@@ -58,3 +59,22 @@ def test_the_encoder_learns_at_its_own_rate_and_is_saved(spoken, encoder, tmp_pa
     assert model.encoders["text"].linear.in_features == 16
     assert set(result.metrics) >= {"validation/weighted_f1", "test/weighted_f1"}
     assert {id(p) for p in model.encoder_parameters()} == {id(p) for p in model.text.parameters()}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"model": {"hidden": 8, "align": 6, "text_encoder": "ENCODER", "max_tokens": 64}},
+        {"model_name": "skaig", "model": {**model_named("skaig").small, "backbone": "scratch", "max_tokens": 32}},
+        {"model_name": "uni_mse", "model": model_named("uni_mse").small},
+    ],
+    ids=["df_erc", "skaig", "uni_mse"],
+)
+def test_text_that_is_read_needs_no_vectors(make_corpus, encoder, tmp_path, asked):
+    corpus = make_corpus([4, 3, 5, 2, 3], widths={"audio": 5})
+    chosen = {"modalities": ("text", "audio")}
+    if "text_encoder" in asked["model"]:
+        chosen["text_encoder"] = str(encoder)
+    config = make_config({**asked, "model": {**asked["model"], **chosen}, "training": {"epochs": 1}})
+    train_run(config, corpus, tmp_path)
+    assert load_model(tmp_path)[0].modalities == ("text", "audio")

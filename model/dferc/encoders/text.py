@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dferc.corpus.batch import TokenBlocks
 from dferc.corpus.store import Corpus, Dialogue
-from dferc.encoders.loading import load_encoder
+from dferc.encoders.loading import load_encoder, recompute
 from dferc.encoders.words import Words, pad, transcripts
 from dferc.errors import UserError
 
@@ -85,7 +85,7 @@ class TextEncoder(nn.Module):
         tokenizer, self.transformer = load_encoder(source, max_tokens)
         self._packer = TextPacker(tokenizer, max_tokens)
         if gradient_checkpointing:
-            self.transformer.activation_checkpointing_enable()
+            recompute(self.transformer)
 
     @property
     def width(self) -> int:

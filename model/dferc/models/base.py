@@ -8,7 +8,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from dferc.corpus.batch import DialogueBatch, Packer
+from dferc.corpus.batch import TEXT, DialogueBatch, Packer
 from dferc.layers.reduction import ALONE, LossTerm, Reduction
 from dferc.layers.utterances import Utterances
 
@@ -43,6 +43,15 @@ class ModelConfig(BaseModel):
     """Every hyperparameter of a model, with its default and where the default comes from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def vectors(self) -> tuple[str, ...] | None:
+        """Modalities whose vectors the model needs of a corpus; None: those that there are."""
+        return getattr(self, "modalities", None) or None
+
+
+def without_text(modalities: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Those whose vectors are still needed by a model that reads the text itself."""
+    return None if modalities is None else tuple(name for name in modalities if name != TEXT)
 
 
 class Model(nn.Module):

@@ -31,7 +31,7 @@ from dferc.layers.reduction import ALONE, LossTerm, Reduction
 from dferc.layers.refusion import ContextRefusion, RefusionOptions
 from dferc.layers.stacked import initialise
 from dferc.layers.utterances import Utterances
-from dferc.models.base import Model, ModelConfig, Output, Task
+from dferc.models.base import Model, ModelConfig, Output, Task, without_text
 
 if TYPE_CHECKING:
     from dferc.encoders.text import TextEncoder, TextPacker
@@ -116,6 +116,10 @@ class DFERCConfig(ModelConfig):
         "frequency, or none",
     )
     other_class_weight: float = Field(1.3, gt=0, description="[code: label_weight]")
+
+    def vectors(self) -> tuple[str, ...] | None:
+        """All in use but the text, where an encoder reads it."""
+        return without_text(self.modalities or None) if self.text_encoder else super().vectors()
 
     @model_validator(mode="after")
     def _prototypes_outlast_a_batch(self) -> "DFERCConfig":

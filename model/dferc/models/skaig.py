@@ -29,7 +29,7 @@ from dferc.errors import UserError
 from dferc.layers.inputs import Inputs
 from dferc.layers.knowledge_graph import EDGE_TYPES, KnowledgeGraph, knowledge_edges
 from dferc.layers.reduction import ALONE, Reduction
-from dferc.models.base import ModelConfig, Output, Task
+from dferc.models.base import ModelConfig, Output, Task, without_text
 from dferc.models.feature_model import FeatureConfig, FeatureModel
 
 logger = logging.getLogger(__name__)
@@ -76,6 +76,10 @@ class SkaigConfig(FeatureConfig):
         0.5, ge=0, lt=1, description="before the classifier [code: frozen variant; the tuned one has none]"
     )
     residual: bool = Field(False, description="add the graph's input to its output [code: off]")
+
+    def vectors(self) -> tuple[str, ...] | None:
+        """All in use but the text, where a backbone reads it."""
+        return without_text(self.modalities or None) if self.backbone else super().vectors()
 
     @model_validator(mode="after")
     def _heads_divide(self) -> Self:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, cast
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -27,7 +27,7 @@ from dferc.layers.paired_contrast import PairedContrast, mean_over
 from dferc.layers.reduction import ALONE, LossTerm, Reduction
 from dferc.layers.sequence_encoder import UtteranceSequences
 from dferc.layers.utterances import Utterances
-from dferc.models.base import ModelConfig, Output, Task
+from dferc.models.base import ModelConfig, Output, Task, without_text
 from dferc.models.token_model import TokenConfig, TokenModel
 
 BESIDE_TEXT = ("audio", "visual")
@@ -81,11 +81,9 @@ class UniMSEConfig(TokenConfig):
     contrast_width: int = Field(30, ge=1, description="of the projections that are contrasted [code]")
     contrast_temperature: float = Field(0.1, gt=0, description="of the contrast [code]")
 
-    @field_validator("modalities")
-    @classmethod
-    def _beside_text(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        """Without the text, which the corpus need have no vectors of."""
-        return None if names is None else tuple(name for name in names if name != TEXT)
+    def vectors(self) -> tuple[str, ...] | None:
+        """All in use but the text, which the T5 reads."""
+        return without_text(self.modalities)
 
 
 class UniMSE(TokenModel):
@@ -117,7 +115,7 @@ class UniMSE(TokenModel):
         backbone = self.load(config)
         words, t5 = backbone.words, backbone.transformer
         chosen = tuple(m for m in BESIDE_TEXT if m in task.widths) if config.modalities is None else config.modalities
-        widths = {name: task.widths[name] for name in chosen}
+        widths = {name: task.widths[name] for name in chosen if name != TEXT}
         self.modalities = (TEXT, *widths)
         self.packer = WindowPacker(words, config.max_tokens, config.past, config.future, config.speaker_names)
         self.names = ClassNames(words.ids(task.labels), start_of(t5.config), words.special["eos"])

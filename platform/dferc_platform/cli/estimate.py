@@ -49,7 +49,7 @@ class Estimate:
 def estimate(config: RunConfig, corpus: Corpus, threads: int = 1) -> Estimate:
     """Time a few training steps and a part of the validation on so many threads; takes seconds."""
     torch.manual_seed(config.seed)
-    task = make_task(corpus, getattr(config.model, "modalities", None))
+    task = make_task(corpus, config.model.vectors())
     learner = make_learner(build_model(config, task), config.training, WARM_UP + TIMED, torch.device("cpu"))
     with _on(threads):
         return Estimate(

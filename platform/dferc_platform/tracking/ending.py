@@ -49,7 +49,8 @@ def _final_metrics(row: RunRow) -> dict[str, float]:
     """Scores of the selected epoch, and what the run cost."""
     result = read_result(row.folder)
     seconds = {f"seconds/{name}": value for name, value in result.get("seconds", {}).items()}
-    sizes = {"best_epoch": row.best_epoch, "parameters": result.get("parameters")}
+    memory = {"memory/peak_mb": result.get("memory", {}).get("peak_mb")}
+    sizes = {"best_epoch": row.best_epoch, "parameters": result.get("parameters"), **memory}
     return finite({**row.metrics, **seconds, **sizes})
 
 

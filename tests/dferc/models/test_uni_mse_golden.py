@@ -281,4 +281,4 @@ def test_text_is_always_read(conversations):
 def test_text_may_be_named_where_the_corpus_has_no_vectors_of_it(make_corpus):
     corpus = make_corpus([2, 1], {"audio": 3})
     config = UniMSEConfig(**SMALL | {"modalities": ("text", "audio")})
-    assert UniMSE(config, make_task(corpus, config.modalities)).modalities == ("text", "audio")
+    assert UniMSE(config, make_task(corpus, config.vectors())).modalities == ("text", "audio")
