@@ -65,7 +65,7 @@ def test_the_encoder_learns_at_its_own_rate_and_is_saved(spoken, encoder, tmp_pa
     "asked",
     [
         {"model": {"hidden": 8, "align": 6, "text_encoder": "ENCODER", "max_tokens": 64}},
-        {"model_name": "skaig", "model": {**model_named("skaig").small, "backbone": "scratch", "max_tokens": 32}},
+        {"model_name": "skaig", "model": {**model_named("skaig").small, "text_encoder": "scratch", "max_tokens": 32}},
         {"model_name": "uni_mse", "model": model_named("uni_mse").small},
     ],
     ids=["df_erc", "skaig", "uni_mse"],

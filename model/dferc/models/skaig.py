@@ -5,7 +5,7 @@
 u is the utterance's vector, k_r its COMET vector of relation r: xWant, oWant, xIntent, xEffect. An edge of type r has
 the vector c_r of its *source*. Which edges there are, and the layer: ``layers/knowledge_graph.py``.
 
-Without a ``backbone`` u is a vector of the corpus: the release's variant over frozen vectors (LeqsNaN/SKAIG-ERC:
+Without a ``text_encoder`` u is a vector of the corpus: the release's variant over frozen vectors (LeqsNaN/SKAIG-ERC:
 cosmic_style.py, gnn.py) [code], whose command is for MELD. With one it is the tuned form, of which the paper's scores
 are: u is made by a transformer that learns too [code: gnn_uttenc.py], see ``encoders/utterance_encoder.py``.
 
@@ -51,7 +51,7 @@ TUNED = {
 class SkaigConfig(FeatureConfig):
     """Settings of SKAIG."""
 
-    backbone: str | None = Field(
+    text_encoder: str | None = Field(
         None,
         description="folder or name of an encoder like RoBERTa, or `scratch`, that reads the transcripts and learns "
         "too [code: roberta-base or -large]; None takes the text vectors of the corpus [code: frozen variant]",
@@ -79,7 +79,7 @@ class SkaigConfig(FeatureConfig):
 
     def vectors(self) -> tuple[str, ...] | None:
         """All in use but the text, where a backbone reads it."""
-        return without_text(self.modalities or None) if self.backbone else super().vectors()
+        return without_text(self.modalities or None) if self.text_encoder else super().vectors()
 
     @model_validator(mode="after")
     def _heads_divide(self) -> Self:
@@ -102,8 +102,8 @@ class Skaig(FeatureModel):
     recipes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "iemocap": OPTIMISATION,
         "meld": {**MELD, "hops": 3, **OPTIMISATION},
-        "iemocap_tuned": {**TUNED, "backbone": "roberta-base", "batch_dialogues": 1},
-        "meld_tuned": {**MELD, "hops": 2, **TUNED, "backbone": "roberta-large", **dict.fromkeys(RATES, 8e-6)},
+        "iemocap_tuned": {**TUNED, "text_encoder": "roberta-base", "batch_dialogues": 1},
+        "meld_tuned": {**MELD, "hops": 2, **TUNED, "text_encoder": "roberta-large", **dict.fromkeys(RATES, 8e-6)},
     }  # fmt: skip
     small: ClassVar[Mapping[str, Any]] = {
         "hidden": 8, "heads": 2, "layers": 2, "hops": 2, "edge_width": 6, "feed_forward": 8, "residual": True,
@@ -116,7 +116,7 @@ class Skaig(FeatureModel):
             UserError: knowledge alone was chosen or is of several widths; there is no such backbone or no text for it.
         """
         config = cast(SkaigConfig, config)
-        encoder = utterance_encoder(config.backbone, config.max_tokens, config.gradient_checkpointing)
+        encoder = utterance_encoder(config.text_encoder, config.max_tokens, config.gradient_checkpointing)
         super().__init__(config, task if encoder is None else with_text(task, encoder.width))
         self.encoder = encoder
         if encoder is not None:

@@ -60,7 +60,8 @@ class Entry:
     @property
     def backbone(self) -> str | None:
         """Pretrained text encoder that it trains, 'scratch' for random weights; None where it takes vectors."""
-        return self.runs[0].parameters.get("backbone") if self.runs else None
+        settings = self.runs[0].parameters if self.runs else {}
+        return settings.get("backbone") or settings.get("text_encoder")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ WIDTHS = {"text": 6, "audio": 3, **dict.fromkeys(KNOWLEDGE, 5)}
 
 def tuned(corpus, **changes):
     torch.manual_seed(0)
-    return Skaig(SkaigConfig(**{**Skaig.small, "backbone": "scratch", "max_tokens": 16} | changes), make_task(corpus))
+    return Skaig(SkaigConfig(**{**Skaig.small, "text_encoder": "scratch", "max_tokens": 16} | changes), make_task(corpus))
 
 
 def batch_of(corpus, model, dialogues=None):
@@ -90,7 +90,7 @@ def test_other_modalities_stand_beside_the_text(spoken):
 def test_only_a_pretrained_backbone_has_a_learning_rate_of_its_own(spoken, save_backbone):
     sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
     folder = save_backbone(BertModel(BertConfig(vocab_size=16, **sizes), add_pooling_layer=False))
-    pretrained, scratch = tuned(spoken, backbone=folder, gradient_checkpointing=True), tuned(spoken)
+    pretrained, scratch = tuned(spoken, text_encoder=folder, gradient_checkpointing=True), tuned(spoken)
     assert scratch.encoder_parameters() == []
     training = TrainingConfig(learning_rate=1e-3, encoder_learning_rate=1e-5, warmup_steps=0)
     learner = make_learner(pretrained, training, 10, torch.device("cpu"))
@@ -107,6 +107,6 @@ def test_a_backbone_without_text_is_refused(spoken):
 
 
 def test_without_a_backbone_nothing_is_packed(spoken):
-    model = tuned(spoken, backbone=None)
+    model = tuned(spoken, text_encoder=None)
     assert model.text_packer() is None
     assert model.encoder_parameters() == []
