@@ -70,12 +70,15 @@ def measured(names: list[str], corpus: Corpus, size: int, backbone: str, rounds:
     for name in names:
         learner = learner_of(name, corpus, backbone)
         batches = batches_of(learner.model, corpus, size)
-        passes = {"forward": partial(forward, learner, batches), "training": partial(training, learner, batches)}
+        passes: dict[str, Callable[[], None]] = {
+            "forward": partial(forward, learner, batches),
+            "training": partial(training, learner, batches),
+        }
         sides[name] = learner, passes
     times: dict[str, dict[str, list[float]]] = {name: {"forward": [], "training": []} for name in names}
     for number in range(rounds + 1):  # the first warms up
-        for name, (_, passes) in sides.items():
-            for kind, action in passes.items():
+        for name, (_, actions) in sides.items():
+            for kind, action in actions.items():
                 took = seconds(action)
                 if number:
                     times[name][kind].append(took)

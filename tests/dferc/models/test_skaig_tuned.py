@@ -17,7 +17,9 @@ WIDTHS = {"text": 6, "audio": 3, **dict.fromkeys(KNOWLEDGE, 5)}
 
 def tuned(corpus, **changes):
     torch.manual_seed(0)
-    return Skaig(SkaigConfig(**{**Skaig.small, "text_encoder": "scratch", "max_tokens": 16} | changes), make_task(corpus))
+    return Skaig(
+        SkaigConfig(**{**Skaig.small, "text_encoder": "scratch", "max_tokens": 16} | changes), make_task(corpus)
+    )
 
 
 def batch_of(corpus, model, dialogues=None):
