@@ -71,11 +71,16 @@ def saved(tmp_path):
     return save
 
 
+def reads(model_type):
+    """The setting that names what reads the text."""
+    return "backbone" if "backbone" in model_type.config_type.model_fields else "text_encoder"
+
+
 @pytest.mark.parametrize(("name", "kind"), TRAINED)
 def test_it_learns_on_every_backbone_of_its_kind(name, kind, saved, corpus):
     model_type = model_named(name)
     smaller = {"dialogue_heads": 2} if name == "cog_bart" else {}
-    settings = {**model_type.small, **smaller, "backbone": saved(kind)}
+    settings = {**model_type.small, **smaller, reads(model_type): saved(kind)}
     torch.manual_seed(0)
     model = model_type(model_type.config_type(**settings), make_task(corpus))
     rates = dict.fromkeys(("learning_rate", "encoder_learning_rate"), 1e-4)
@@ -123,7 +128,8 @@ def test_of_what_is_too_long_the_end_is_cut_however_the_tokenizer_was_saved(save
 @pytest.mark.parametrize("name", ["hitrans", "skaig"])
 def test_a_backbone_that_cannot_compute_its_states_again_is_refused(name, saved, corpus):
     model_type = model_named(name)
-    config = model_type.config_type(**{**model_type.small, "backbone": saved("albert"), "gradient_checkpointing": True})
+    asked = {reads(model_type): saved("albert"), "gradient_checkpointing": True}
+    config = model_type.config_type(**model_type.small | asked)
     with pytest.raises(UserError, match="gradient_checkpointing is not possible with the library's albert"):
         model_type(config, make_task(corpus))
 
