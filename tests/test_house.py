@@ -33,7 +33,7 @@ LAYERS = {
     "dferc_platform": [
         {"checkpoint", "cluster", "config", "memory", "results"},
         {"fetch", "identity", "jobs", "optimism", "predictions", "saved", "spaces", "tracking"},
-        {"extract", "fit", "predict", "train"},
+        {"extract", "fit", "predict", "stall", "train"},
         {"sweep"},
         {"report"},
         {"studies"},

@@ -1,14 +1,17 @@
-"""A run's state on disk: safetensors and JSON, whole or not at all; a crash loses at most the epoch in flight."""
+"""A run's state on disk: safetensors and JSON, whole or not at all; a crash loses at most the epoch in flight.
 
+Digests beside the files tell sound ones from damaged ones: a flipped bit in weights is still a number.
+"""
+
+import hashlib
 import json
-import os
+import logging
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -16,7 +19,10 @@ from dferc.corpus.store import atomic
 from dferc.training import Learner
 from dferc_platform.results import write_json
 
-WEIGHTS, OPTIMISER, STATE = "model.safetensors", "optimiser.safetensors", "state.json"
+logger = logging.getLogger(__name__)
+
+WEIGHTS, OPTIMISER, STATE, DIGESTS = "model.safetensors", "optimiser.safetensors", "state.json", "sha256.json"
+DESCRIPTION = "model.json"
 KEPT = 2
 """Checkpoints kept: should the newest be damaged, the one before it serves."""
 
@@ -38,8 +44,9 @@ class Progress:
 def save_checkpoint(folder: Path, learner: Learner, progress: Progress) -> Path:
     """Write ``folder/epoch-NNNN`` and drop all but the newest few before it."""
     target = folder / f"epoch-{progress.epoch:04d}"
-    temporary = folder / f".{target.name}.{os.getpid()}"
-    shutil.rmtree(temporary, ignore_errors=True)
+    for left_behind in folder.glob(".epoch-*"):  # by a process that was killed here
+        shutil.rmtree(left_behind)
+    temporary = folder / f".{target.name}"
     temporary.mkdir(parents=True)
     try:
         save_file(_tensors(learner.model.state_dict()), temporary / WEIGHTS)
@@ -52,6 +59,8 @@ def save_checkpoint(folder: Path, learner: Learner, progress: Progress) -> Path:
             "scaler": learner.scaler.state_dict(),
         }
         (temporary / STATE).write_text(json.dumps(state), encoding="utf-8")
+        digests = {name: _digest(temporary / name) for name in (WEIGHTS, OPTIMISER, STATE)}
+        (temporary / DIGESTS).write_text(json.dumps(digests), encoding="utf-8")
         shutil.rmtree(target, ignore_errors=True)
         temporary.rename(target)
     finally:
@@ -69,11 +78,19 @@ def checkpoints(folder: Path) -> list[Path]:
 def load_newest(folder: Path, learner: Learner) -> Progress:
     """Put the learner where the newest sound checkpoint left it; a fresh progress where there is none."""
     for checkpoint in reversed(checkpoints(folder)):
-        try:
+        if _sound(checkpoint):
             return _load(checkpoint, learner)
-        except (SafetensorError, OSError, ValueError, KeyError, RuntimeError):
-            continue
+        logger.warning("the checkpoint %s is damaged: going on from the one before it", checkpoint)
     return Progress()
+
+
+def _sound(checkpoint: Path) -> bool:
+    """Whether every file is as it was written."""
+    try:
+        digests = json.loads((checkpoint / DIGESTS).read_text(encoding="utf-8"))
+        return all(_digest(checkpoint / name) == digests[name] for name in (WEIGHTS, OPTIMISER, STATE))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _load(checkpoint: Path, learner: Learner) -> Progress:
@@ -106,7 +123,31 @@ def keep_best(weights: dict[str, Any], folder: Path, description: dict[str, Any]
     """Replace the chosen weights of a run."""
     with atomic(folder / WEIGHTS) as temporary:
         save_file(_tensors(weights), temporary)
-    write_json(folder / "model.json", description)
+    write_json(folder / DESCRIPTION, description | {"sha256": _digest(folder / WEIGHTS)})
+
+
+class DamagedError(RuntimeError):
+    """The chosen weights of a run are not those that were written."""
+
+
+def load_best(folder: Path, device: str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The chosen weights of a run, and their description.
+
+    Raises:
+        DamagedError: they are not as they were written.
+    """
+    try:
+        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        if _digest(folder / WEIGHTS) == description["sha256"]:
+            return load_file(folder / WEIGHTS, device), description
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DamagedError(f"the trained model in {folder} is damaged") from error
+    raise DamagedError(f"the trained model in {folder} is damaged")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _tensors(state: dict[str, Any]) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from typing import Any
 from dferc.errors import UserError
 from dferc_platform.cluster import connect
 from dferc_platform.config import RunConfig, make_config
+from dferc_platform.stall import stall_minutes, watched
 from dferc_platform.train import RunResult, finished_run
 
 WORKER_FAILURES = 3
@@ -39,7 +40,13 @@ def fit(
         from ray.train.torch import TorchTrainer
 
         cpus = _cpus_per_worker(workers, use_gpu)
-        settings = {"config": config.model_dump(mode="json"), "folder": str(folder), "cpus": cpus, "gpu": use_gpu}
+        settings = {
+            "config": config.model_dump(mode="json"),
+            "folder": str(folder),
+            "cpus": cpus,
+            "gpu": use_gpu,
+            "stall_minutes": stall_minutes(),
+        }
         TorchTrainer(
             work,
             train_loop_config=settings,
@@ -71,7 +78,9 @@ def work(settings: dict[str, Any]) -> None:
     config = make_config(settings["config"])
     across = Together() if dist.is_initialized() and dist.get_world_size() > 1 else ALONE
     device = "cuda" if settings["gpu"] else "cpu"
-    train_run(config, open_corpus(config.corpus), Path(settings["folder"]), RayReporter(), across, device)
+    folder = Path(settings["folder"])
+    with watched(RayReporter(), folder / f"stall-{across.rank}.txt", settings["stall_minutes"]) as reporter:
+        train_run(config, open_corpus(config.corpus), folder, reporter, across, device)
 
 
 class RayReporter:

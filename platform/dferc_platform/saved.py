@@ -5,12 +5,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
-
 from dferc.corpus import Corpus, CorpusCard
 from dferc.errors import UserError
 from dferc.models import Model, Task, model_named
-from dferc_platform.checkpoint import WEIGHTS
+from dferc_platform.checkpoint import DESCRIPTION, WEIGHTS, DamagedError, load_best
 from dferc_platform.config import RunConfig, make_config
 
 SYNTHETIC = "synthetic"
@@ -47,17 +45,20 @@ def load_model(run_folder: Path) -> tuple[Model, RunConfig, Task]:
     """The chosen model of a run, ready to predict.
 
     Raises:
-        UserError: the folder holds no trained model.
+        UserError: the folder holds no trained model, or a damaged one.
     """
     best = run_folder / "best"
     if not (best / WEIGHTS).is_file():
         raise UserError(f"{run_folder} holds no trained model: name the folder of a run, which has best/{WEIGHTS}")
-    described = json.loads((best / "model.json").read_text(encoding="utf-8"))
-    config = make_config(described["config"], f"{best}/model.json")
+    try:
+        weights, described = load_best(best)
+    except DamagedError as damage:
+        raise UserError(f"{damage}: train the run again, or take its copy from MLflow") from None
+    config = make_config(described["config"], f"{best}/{DESCRIPTION}")
     saved = described["task"]
     task = Task(saved["widths"], tuple(saved["labels"]), tuple(saved["train_counts"]))
     model = build_model(config, task)
-    model.load_state_dict(load_file(best / WEIGHTS))
+    model.load_state_dict(weights)
     return model.eval(), config, task
 
 
@@ -67,7 +68,7 @@ def refuse_other_vectors(run_folder: Path, corpus: Corpus, modalities: Iterable[
     Raises:
         UserError: vectors of these modalities were not made as those that the model was trained on.
     """
-    described = json.loads((run_folder / "best" / "model.json").read_text(encoding="utf-8"))
+    described = json.loads((run_folder / "best" / DESCRIPTION).read_text(encoding="utf-8"))
     known: dict[str, list[str]] = described["vectors"]
     problems = []
     for name in modalities:

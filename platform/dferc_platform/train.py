@@ -7,6 +7,7 @@ TorchTrainer.
 import json
 import logging
 import re
+import shutil
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ from typing import Any, Protocol
 
 import torch
 import yaml
-from safetensors.torch import load_file
 
 from dferc.corpus import Corpus, Split
 from dferc.corpus.store import atomic
@@ -24,7 +24,7 @@ from dferc.evaluation.diagnostics import warnings
 from dferc.evaluation.metrics import Scores, score
 from dferc.layers.reduction import ALONE, Reduction
 from dferc.training import Evaluation, evaluate, make_learner, make_task, steps_per_epoch, train_epoch
-from dferc_platform.checkpoint import WEIGHTS, Progress, keep_best, load_newest, save_checkpoint
+from dferc_platform.checkpoint import DamagedError, Progress, keep_best, load_best, load_newest, save_checkpoint
 from dferc_platform.config import RunConfig, read_config
 from dferc_platform.identity import code_version
 from dferc_platform.memory import PeakMemory
@@ -76,6 +76,7 @@ def train_run(
     Raises:
         UserError: the corpus lacks a split or a modality that the run needs.
         DivergedError: the loss is not finite.
+        DamagedError: the chosen weights were damaged on disk twice.
     """
     finished = finished_run(folder)
     if finished is not None:
@@ -83,10 +84,19 @@ def train_run(
     require_splits(corpus, config)
     run = Run(config, corpus, folder, across, device)
     run.start()
-    listener = reporter or Silent()
+    try:
+        return _to_its_end(run, reporter or Silent())
+    except DamagedError as damage:  # the epoch that made these weights is long gone, but the same run makes them again
+        logger.warning("%s: the run is trained anew", damage)
+    run = Run(config, corpus, folder, across, device)
+    run.start_anew()
+    return _to_its_end(run, reporter or Silent())
+
+
+def _to_its_end(run: "Run", reporter: Reporter) -> RunResult:
     while not run.over():
         line = run.epoch()
-        listener.report(line, run.checkpoint)
+        reporter.report(line, run.checkpoint)
     return run.conclude()
 
 
@@ -114,6 +124,12 @@ class Run:
             with atomic(self.folder / "config.yaml") as temporary:
                 temporary.write_text(yaml.safe_dump(self.config.model_dump(mode="json"), sort_keys=False))
         self.progress = load_newest(self.folder / "last", self.learner)
+
+    def start_anew(self) -> None:
+        """Forget what lies in the folder."""
+        if self.across.rank == 0:
+            shutil.rmtree(self.folder / "last", ignore_errors=True)
+            shutil.rmtree(self.folder / "best", ignore_errors=True)
 
     def over(self) -> bool:
         """All epochs are done, or the score has not risen for ``patience`` of them."""
@@ -146,7 +162,8 @@ class Run:
 
     def conclude(self) -> RunResult:
         """Score the chosen epoch, test for the first and only time, and write the result."""
-        self.learner.model.load_state_dict(load_file(self.folder / "best" / WEIGHTS, str(self.learner.device)))
+        weights, _ = load_best(self.folder / "best", str(self.learner.device))
+        self.learner.model.load_state_dict(weights)
         splits: tuple[Split, ...] = ("validation", "test") if self.config.score_test else ("validation",)
         scored = {split: self._score(split) for split in splits}
         metrics: dict[str, float] = {}

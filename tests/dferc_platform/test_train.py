@@ -10,7 +10,7 @@ import torch
 
 from dferc.errors import UserError
 from dferc_platform import train
-from dferc_platform.checkpoint import OPTIMISER, WEIGHTS, checkpoints
+from dferc_platform.checkpoint import DIGESTS, OPTIMISER, STATE, WEIGHTS, checkpoints
 from dferc_platform.config import make_config
 from dferc_platform.memory import PeakMemory
 from dferc_platform.optimism import optimism
@@ -94,12 +94,59 @@ def test_a_finished_run_is_not_trained_again(undisturbed, config, corpus, monkey
     assert train_run(config, corpus, undisturbed.folder).metrics == undisturbed.metrics
 
 
-@pytest.mark.parametrize("damage", [WEIGHTS, OPTIMISER, "state.json"])
-def test_a_damaged_checkpoint_costs_an_epoch_not_the_run(undisturbed, config, corpus, tmp_path, damage):
-    interrupted(config, corpus, tmp_path, 3)
-    file = checkpoints(tmp_path / "last")[-1] / damage
+def cut_short(file):
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def flip_a_bit(file):
+    """Of the last byte: in weights and moments a number's, in JSON the bracket that closes it."""
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+
+
+def lose(file):
+    file.unlink()
+
+
+@pytest.mark.parametrize("damage", [cut_short, flip_a_bit, lose])
+@pytest.mark.parametrize("name", [WEIGHTS, OPTIMISER, STATE, DIGESTS])
+def test_a_damaged_checkpoint_costs_an_epoch_not_the_run(
+    undisturbed, config, corpus, tmp_path, name, damage, caplog, monkeypatch
+):
+    interrupted(config, corpus, tmp_path, 3)
+    newest = checkpoints(tmp_path / "last")[-1]
+    damage(newest / name)
+    trained = []
+    honest = train.train_epoch
+    monkeypatch.setattr(train, "train_epoch", lambda *given: trained.append(given[-1]) or honest(*given))
     assert_equal_runs(undisturbed, train_run(config, corpus, tmp_path))
+    assert trained == [3, 4]
+    assert f"{newest} is damaged" in caplog.text
+
+
+def test_with_every_checkpoint_damaged_the_run_begins_anew(undisturbed, config, corpus, tmp_path):
+    interrupted(config, corpus, tmp_path, 3)
+    for checkpoint in checkpoints(tmp_path / "last"):
+        flip_a_bit(checkpoint / WEIGHTS)
+    assert_equal_runs(undisturbed, train_run(config, corpus, tmp_path))
+
+
+@pytest.mark.parametrize("damage", [cut_short, flip_a_bit, lose])
+def test_damaged_chosen_weights_are_made_again(undisturbed, config, corpus, tmp_path, damage, caplog):
+    interrupted(config, corpus, tmp_path, 4)
+    damage(tmp_path / "best" / WEIGHTS)
+    assert_equal_runs(undisturbed, train_run(config, corpus, tmp_path))
+    assert "the run is trained anew" in caplog.text
+
+
+def test_what_a_killed_process_left_of_a_checkpoint_is_cleared_away(config, corpus, tmp_path):
+    interrupted(config, corpus, tmp_path, 1)
+    half = tmp_path / "last" / ".epoch-0002"
+    half.mkdir()
+    (half / WEIGHTS).write_bytes(b"half")
+    train_run(config, corpus, tmp_path)
+    assert [path.name for path in sorted((tmp_path / "last").iterdir())] == ["epoch-0003", "epoch-0004"]
 
 
 def test_a_crash_between_the_files_of_an_epoch_changes_nothing(undisturbed, config, corpus, tmp_path, monkeypatch):

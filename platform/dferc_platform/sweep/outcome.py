@@ -9,8 +9,15 @@ from typing import Any, Literal
 from dferc.errors import UserError
 from dferc.training import DivergedError
 from dferc_platform.results import read_result
+from dferc_platform.stall import FILE as STALLED
+from dferc_platform.stall import VARIABLE, has_hung
 
 Status = Literal["FINISHED", "PRUNED", "FAILED"]
+
+HUNG = (
+    f"no epoch ended for too long, so its process was ended: {STALLED} in its run folder says where it hung; "
+    f"if an epoch may take so long, set {VARIABLE} to more minutes"
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,7 @@ def judge(folder: Path, said: Mapping[str, Any], metric: str) -> Outcome:
     if result:
         return _finished(result, metric)
     if "error" in said:
-        return Outcome("FAILED", error=said["error"], lasting=said["lasting"])
+        return Outcome("FAILED", error=HUNG if has_hung(folder) else said["error"], lasting=said["lasting"])
     if "epoch" not in said:
         return Outcome("FAILED", error="the trial ended without a word")
     return Outcome("PRUNED", said.get(metric), int(said["epoch"]))

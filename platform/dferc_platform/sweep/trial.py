@@ -13,6 +13,7 @@ from dferc.errors import UserError
 from dferc_platform.config import make_config
 from dferc_platform.identity import code_version
 from dferc_platform.saved import open_corpus
+from dferc_platform.stall import FILE, stall_minutes, watched
 from dferc_platform.sweep.job import SweepJob
 from dferc_platform.sweep.ledger import Proposal
 from dferc_platform.sweep.lock import alone
@@ -31,6 +32,7 @@ def payload(job: SweepJob, proposal: Proposal) -> dict[str, Any]:
         "metric": job.space.metric,
         "threads": job.resources.threads,
         "device": job.resources.device,
+        "stall_minutes": stall_minutes(),
     }
 
 
@@ -46,7 +48,8 @@ def run_trial(given: dict[str, Any]) -> None:
             config = make_config(json.loads(given["config"]))
             corpus = _corpus(config.corpus)
             _require_same(config.key(corpus.fingerprint, code_version()), given["key"])
-            train_run(config, corpus, folder, TuneReporter(given["metric"]), device=given["device"])
+            with watched(TuneReporter(given["metric"]), folder / FILE, given["stall_minutes"]) as reporter:
+                train_run(config, corpus, folder, reporter, device=given["device"])
         except Exception as error:
             with suppress(OSError):  # a full disk may be what went wrong
                 (folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
