@@ -1,5 +1,6 @@
 """Where the work runs: defaults, joining, jobs on a real ``ray start --head`` with dferc installed and without."""
 
+import contextlib
 import json
 import os
 import platform
@@ -15,12 +16,15 @@ import venv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 
+import psutil
 import pytest
+import requests
 
 from dferc.corpus.synthetic import TINY, generate
 from dferc.errors import UserError
-from dferc_platform import cluster, jobs
+from dferc_platform import cluster
 from dferc_platform.results import read_runs, read_study
 
 ROOT = Path(__file__).parents[2]
@@ -81,50 +85,6 @@ def test_what_ray_makes_of_an_interruption_is_one_again() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_job_that_has_the_sources_needs_no_installation(tmp_path: Path) -> None:
-    (tmp_path / "platform" / "dferc_platform").mkdir(parents=True)
-    request = jobs.plan_job(["train", "--name", "a b"], tmp_path, tmp_path / "results")
-    assert request.entrypoint == "python -m dferc_platform train --name 'a b'"
-    variables = request.runtime_env["env_vars"]
-    assert variables["PYTHONPATH"] == "model:platform"
-    assert variables["DFERC_RESULTS"] == str(tmp_path / "results")
-    assert variables["RAY_JOB_STOP_SIGNAL"] == "SIGINT"
-
-
-def test_a_job_from_another_folder_uses_what_is_installed(tmp_path: Path) -> None:
-    assert "PYTHONPATH" not in jobs.plan_job(["train"], tmp_path, tmp_path).runtime_env["env_vars"]
-
-
-def test_large_files_stay_at_home(tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
-    with (tmp_path / "data" / "features.npz").open("wb") as file:
-        file.truncate(jobs.LARGEST_FILE + 1)
-    (tmp_path / "space.yaml").write_text("small")
-    excluded = jobs.plan_job(["train"], tmp_path, tmp_path).runtime_env["excludes"]
-    assert "/data/features.npz" in excluded
-    assert "/space.yaml" not in excluded
-    assert {".git", ".venv", "results", "corpora", "*.db"} <= set(excluded)
-
-
-def test_paths_mean_the_same_on_the_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    made = jobs.absolute_paths(["sweep", "s.yaml", "--corpus", "c.parquet", "--results=r", "--corpus", "synthetic"])
-    assert made == [
-        "sweep",
-        "s.yaml",
-        "--corpus",
-        f"{tmp_path}/c.parquet",
-        f"--results={tmp_path}/r",
-        "--corpus",
-        "synthetic",
-    ]
-
-
-def test_nothing_to_submit(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="there is nothing to submit"):
-        jobs.plan_job([], tmp_path, tmp_path)
-
-
 def test_results_outlive_a_job_that_names_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "_ray_pkg_0123"
     package.mkdir()
@@ -142,12 +102,17 @@ def test_the_standard_library_is_not_shadowed_at_the_root() -> None:
 # ----------------------------------------------------------------------------------------------------------- with Ray
 
 
+TOKEN = "0123456789abcdef" * 4
+LOGIN = {"Authorization": f"Bearer {TOKEN}"}
+
+
 @dataclass(frozen=True)
 class Head:
     """A cluster whose Python has everything that dferc needs, but not dferc."""
 
     address: str
     environment: dict[str, str]
+    folder: Path
 
     def call(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a client of ours against it."""
@@ -169,12 +134,22 @@ def free_ports(count: int) -> list[str]:
     raise RuntimeError("no free port")
 
 
-def wait_for(what: Callable[[], object], process: subprocess.Popen[bytes]) -> None:
+def wait_until(what: Callable[[], object], or_else: Callable[[], str]) -> None:
     deadline = time.monotonic() + SECONDS
     while not what():
-        assert process.poll() is None, "ray start ended"
-        assert time.monotonic() < deadline, "ray start did not come up"
+        assert time.monotonic() < deadline, or_else()
         time.sleep(0.2)
+
+
+def accepts_jobs(address: str) -> bool:
+    """Whether jobs can be submitted: the head says that it runs before its Jobs API and the agent of jobs do."""
+    asked = {"entrypoint": "true", "submission_id": "ready"}
+    with contextlib.suppress(requests.ConnectionError):
+        if requests.get(f"{address}/api/jobs/ready", headers=LOGIN, timeout=30).status_code == 404:
+            requests.post(f"{address}/api/jobs/", json=asked, headers=LOGIN, timeout=60)
+        found = requests.get(f"{address}/api/jobs/ready", headers=LOGIN, timeout=30)
+        return found.ok and found.json()["status"] == "SUCCEEDED"
+    return False
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +170,7 @@ def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def head(bare_python: Path, workplace: Path) -> Iterator[Head]:
     """``ray start --head`` on ports of its own, closed by a token."""
     folder = Path(tempfile.mkdtemp(prefix="ray-"))  # short: socket paths have at most 107 characters
-    (folder / "token").write_text("0123456789abcdef" * 4)
+    (folder / "token").write_text(TOKEN)
     gcs, dashboard, agent, client = free_ports(4)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "PYTHONPATH"))}
     environment |= {"RAY_AUTH_TOKEN_PATH": str(folder / "token"), "HOME": str(folder), "RAY_AUTH_MODE": "token"}
@@ -215,8 +190,10 @@ def head(bare_python: Path, workplace: Path) -> Iterator[Head]:
             start_new_session=True,
         )
     try:
-        wait_for(lambda: b"Ray runtime started" in (folder / "out").read_bytes(), process)
-        yield Head(f"http://127.0.0.1:{dashboard}", environment)
+        address = f"http://127.0.0.1:{dashboard}"
+        wait_until(lambda: process.poll() is not None or accepts_jobs(address), (folder / "out").read_text)
+        assert process.poll() is None, (folder / "out").read_text()
+        yield Head(address, environment, folder)
     finally:
         process.terminate()  # --block: it takes all that it started with it
         process.wait(timeout=60)
@@ -284,48 +261,115 @@ def test_the_standard_library_is_not_shadowed_inside_a_job(head: Head) -> None:
     assert f"{platform.system()} {platform.__file__}" in ran.stdout
 
 
+FOR_LONG = ("--set", "epochs=5000", "--set", "patience=5000")
+
+
+def submitted(head: Head, results: Path, corpus: Path, name: str, *more: str) -> str:
+    """The id of a sweep that has begun to train."""
+    ran = head.call(
+        "dferc_platform", "--results", str(results), "submit", "--no-follow", "--address", head.address, "--",
+        *SWEEP, "--name", name, "--corpus", str(corpus), *more,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    job = ran.stdout.split()[1]
+    assert job.startswith("sweep-corpus-")
+    wait_until(lambda: list(results.glob(f"{name}/runs/*/history.jsonl")), lambda: printed_by(head, job))
+    return job
+
+
+def printed_by(head: Head, job: str) -> str:
+    return head.call("dferc_platform", "job", "logs", "--address", head.address, job).stdout
+
+
 @pytest.mark.cluster
 def test_a_job_that_is_stopped_leaves_nothing_running(head: Head, corpus: Path, workplace: Path) -> None:
     results = workplace / "stopped-results"
-    words = ["--results", str(results), "submit", "--no-follow", "--address", head.address, "--", *SWEEP]
-    ran = head.call(
-        "dferc_platform",
-        *words,
-        "--name",
-        "stopped",
-        "--corpus",
-        str(corpus),
-        "--set",
-        "epochs=5000",
-        "--set",
-        "patience=5000",
-    )
-    job = ran.stdout.split()[1]
-    deadline = time.monotonic() + SECONDS
-    while not list(results.glob("stopped/runs/*/history.jsonl")):
-        assert time.monotonic() < deadline, head.call(
-            "dferc_platform", "job", "logs", "--address", head.address, job
-        ).stdout
-        time.sleep(0.5)
-    assert head.call("dferc_platform", "job", "stop", "--address", head.address, job).returncode == 0
-    assert wait_for_end(head, job) == "STOPPED"
+    job = submitted(head, results, corpus, "stopped", *FOR_LONG)
+    ran = head.call("dferc_platform", "job", "stop", "--wait", "--address", head.address, job)
+    assert ran.stdout == f"{job} STOPPED\n"
+    assert "goes on in" not in printed_by(head, job)
     assert [row.status for row in read_runs(results / "stopped")] == ["KILLED"]
     assert tracked_runs(results) == ["KILLED", "KILLED"]
 
 
-def wait_for_end(head: Head, job: str) -> str:
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
-        status = head.call("dferc_platform", "job", "status", "--address", head.address, job).stdout.strip()
-        if status not in ("RUNNING", "PENDING"):
-            return status
-        time.sleep(0.5)
-    return "RUNNING"
+@pytest.mark.cluster
+def test_a_driver_that_is_killed_goes_on_and_its_job_succeeds(head: Head, corpus: Path, workplace: Path) -> None:
+    results = workplace / "killed-results"
+    job = submitted(head, results, corpus, "killed", "--set", "epochs=20", "--set", "patience=20")
+    [driver] = [process for process in psutil.process_iter() if is_driver(process, str(results), "killed")]
+    driver.kill()
+    ran = head.call("dferc_platform", "job", "logs", "--follow", "--address", head.address, job)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "was killed by SIGKILL, as happens when memory runs out; it goes on in 5 s, retry 1 of 2" in ran.stdout
+    assert f"dferc --results {results} report killed" in ran.stdout
+    rows = read_runs(results / "killed")
+    assert [(row.number, row.status, row.epochs) for row in rows] == [(0, "FINISHED", 20), (1, "FINISHED", 20)]
+    assert tracked_runs(results) == ["FINISHED"] * 3
+
+
+def is_driver(process: psutil.Process, results: str, name: str) -> bool:
+    """Whether a process is the command itself, neither what stands around it nor another job's."""
+    with contextlib.suppress(psutil.Error):
+        words = process.cmdline()
+        return (
+            words[1:3] == ["-m", "dferc_platform"] and name in words and process.environ()["DFERC_RESULTS"] == results
+        )
+    return False
+
+
+VARIABLES = ("AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_PASSWORD", "HF_TOKEN")
+FILES = (".env", "tls/server.key", ".aws/credentials", "secrets/database", "auth_token", "config-secret.yaml")
 
 
 @pytest.mark.cluster
-def test_a_bad_command_fails_in_the_job_with_its_sentence(head: Head) -> None:
-    ran = head.call("dferc_platform", "submit", "--address", head.address, "--", "train", "--set", "betta=1")
-    assert ran.returncode == 1
+def test_a_bad_command_fails_with_its_sentence_and_nothing_of_a_job_holds_a_secret(head: Head, tmp_path: Path) -> None:
+    found, *secret = (token_hex(8) for _ in range(2 + len(VARIABLES)))  # not in this file, which other jobs ship
+    for source in ("model", "platform"):
+        shutil.copytree(ROOT / source, tmp_path / source, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in FILES:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text(secret[0])
+    (tmp_path / "shipped.yaml").write_text(found)
+    planted = Head(head.address, head.environment | dict(zip(VARIABLES, secret[1:], strict=True)), head.folder)
+    ran = planted.call(
+        "dferc_platform", "submit", "--id", "betta", "--working-dir", str(tmp_path), "--address", head.address,
+        "--", "train", "--set", "betta=1",
+    )  # fmt: skip
+    assert ran.returncode == 2
     assert "did you mean beta?" in ran.stdout
+    assert "goes on in" not in ran.stdout  # a retry would only repeat it
     assert "Traceback" not in ran.stdout
+
+    told = requests.get(f"{head.address}/api/jobs/betta", headers=LOGIN, timeout=30).text
+    told += printed_by(head, "betta")
+    assert "train --set betta=1" in told
+    assert files_with(head.folder, found), "the package is not where it is looked for"
+    assert not [path for word in secret for path in files_with(head.folder, word)]
+    assert not any(word in told for word in (*secret, TOKEN))
+    assert {path.name for path in files_with(head.folder, TOKEN)} == {"token"}
+
+    status = head.call("dferc_platform", "job", "status", "--address", head.address, "betta").stdout
+    assert status.startswith("FAILED\nits command ended with exit code 2: its command or its data must be mended")
+    shown = head.call("dferc_platform", "job", "list", "--address", head.address).stdout
+    assert "dferc train --set betta=1" in shown
+    assert head.call("dferc_platform", "job", "remove", "--address", head.address, "betta").returncode == 0
+    unknown = head.call("dferc_platform", "job", "status", "--address", head.address, "betta")
+    assert (unknown.returncode, "knows no job betta" in unknown.stderr) == (2, True)
+
+
+def files_with(folder: Path, word: str) -> list[Path]:
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return [path for path in files if word.encode() in path.read_bytes()]
+
+
+@pytest.mark.cluster
+def test_a_job_that_cannot_start_says_what_it_waits_for(head: Head) -> None:
+    words = ("submit", "--id", "large", "--cpus", "3", "--no-follow", "--address", head.address, "--", "train")
+    assert head.call("dferc_platform", *words).returncode == 0
+    again = head.call("dferc_platform", *words)
+    assert (again.returncode, "has a job large already: choose another --id" in again.stderr) == (2, True)
+    status = head.call("dferc_platform", "job", "status", "--address", head.address, "large").stdout
+    assert status.startswith("PENDING\nits driver waits for 3 CPU on one node")
+    assert "of 2 CPU; no node is that large" in status
+    ran = head.call("dferc_platform", "job", "stop", "--wait", "--address", head.address, "large")
+    assert "Ray stops it as soon as it starts" in ran.stdout
