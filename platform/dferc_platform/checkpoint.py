@@ -7,17 +7,19 @@ import hashlib
 import json
 import logging
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save_file
 from torch import Tensor
 
 from dferc.corpus.store import atomic
 from dferc.training import Learner
 from dferc_platform.results import write_json
+from dferc_platform.sharing import from_first
 
 logger = logging.getLogger(__name__)
 
@@ -76,12 +78,22 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def load_newest(folder: Path, learner: Learner) -> Progress:
-    """Put the learner where the newest sound checkpoint left it; a fresh progress where there is none."""
+    """Put the learner where the newest sound checkpoint left it; a fresh progress where there is none.
+
+    Only rank 0 reads: the others may be on machines that do not have the folder, or have an older state of it.
+    """
+    newest = _newest_sound(folder) if learner.across.rank == 0 else None
+    read = [(newest / name).read_bytes() if newest else b"" for name in (STATE, WEIGHTS, OPTIMISER)]
+    state, weights, moments = (from_first(content, learner.across, learner.device) for content in read)
+    return _restore(learner, json.loads(state), load(weights), load(moments)) if state else Progress()
+
+
+def _newest_sound(folder: Path) -> Path | None:
     for checkpoint in reversed(checkpoints(folder)):
         if _sound(checkpoint):
-            return _load(checkpoint, learner)
+            return checkpoint
         logger.warning("the checkpoint %s is damaged: going on from the one before it", checkpoint)
-    return Progress()
+    return None
 
 
 def _sound(checkpoint: Path) -> bool:
@@ -93,10 +105,9 @@ def _sound(checkpoint: Path) -> bool:
         return False
 
 
-def _load(checkpoint: Path, learner: Learner) -> Progress:
-    state = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
-    weights = load_file(checkpoint / WEIGHTS, device=str(learner.device))
-    moments = load_file(checkpoint / OPTIMISER, device=str(learner.device))
+def _restore(
+    learner: Learner, state: dict[str, Any], weights: dict[str, Tensor], moments: dict[str, Tensor]
+) -> Progress:
     progress = Progress(**state["progress"])
     optimiser = learner.optimiser.state_dict()
     optimiser["state"] = {}
@@ -143,6 +154,23 @@ def load_best(folder: Path, device: str = "cpu") -> tuple[dict[str, Tensor], dic
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DamagedError(f"the trained model in {folder} is damaged") from error
     raise DamagedError(f"the trained model in {folder} is damaged")
+
+
+def take_best(folder: Path, learner: Learner) -> None:
+    """Give the learner's model the chosen weights of the run, which only rank 0 reads.
+
+    Raises:
+        DamagedError: they are not as they were written; on every rank.
+    """
+    content = b""
+    if learner.across.rank == 0:
+        with suppress(DamagedError):
+            load_best(folder)
+            content = (folder / WEIGHTS).read_bytes()
+    content = from_first(content, learner.across, learner.device)
+    if not content:
+        raise DamagedError(f"the trained model in {folder} is damaged")
+    learner.model.load_state_dict(load(content))
 
 
 def _digest(path: Path) -> str:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dferc.errors import UserError
+from dferc_platform.lifeline import lifeline
 
 ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",  # default 2: a report takes as long, and a crash loses the last epoch
@@ -27,7 +28,7 @@ def connect(cpus: int | None = None) -> Iterator[None]:
     """A Ray cluster for the block: the one we are connected to, the one RAY_ADDRESS names, or a new one here.
 
     Only a cluster that was started here is stopped here. It takes ``cpus`` logical CPUs, by default those of the
-    machine; a cluster that is joined has its own.
+    machine; a cluster that is joined has its own. A cluster that loses its head ends this process, with a sentence.
 
     Raises:
         UserError: RAY_ADDRESS names nothing that can be joined.
@@ -44,7 +45,8 @@ def connect(cpus: int | None = None) -> Iterator[None]:
     else:
         _start(cpus)
     try:
-        yield
+        with lifeline(ray.get_runtime_context().gcs_address):
+            yield
     finally:
         ray.shutdown()
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationErr
 from dferc.errors import UserError, nearest, setting_problems
 from dferc.models import ModelConfig, model_named
 from dferc.training import TrainingConfig
+from dferc_platform.secrecy import with_passwords
 
 SECTIONS = ("model", "training")
 
@@ -76,6 +77,11 @@ def make_config(settings: Mapping[str, Any], where: str = "the config", found: S
     Raises:
         UserError: unknown keys or unfitting values; all of them are named.
     """
+    if secret := sorted(set(with_passwords(settings))):
+        raise UserError(
+            f"{where}: {', '.join(secret)} holds a user with a password, which results and MLflow would keep: "
+            "write the address without them"
+        )
     content = dict(settings)
     model = model_named(content.get("model_name", "df_erc"))
     problems = list(found)

@@ -14,6 +14,27 @@ STATUS, FORGET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 MEBIBYTE = 2**20
 
 
+ON_GPU = (
+    "out of memory on the GPU: let fewer trials share one (a larger --gpus-per-trial, or auto, which measures it), "
+    "or lower batch_dialogues and raise accumulate by as much"
+)
+ON_NODE = (
+    "out of memory on its node: run fewer trials at a time (--concurrency), set memory aside for each "
+    "(--memory-per-trial auto measures it), or lower batch_dialogues and raise accumulate by as much"
+)
+
+
+def out_of_memory(error: BaseException) -> str | None:
+    """What to do where an error says that memory is short; None where it says something else."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return ON_GPU
+    text = str(error)
+    if isinstance(error, RuntimeError) and "CUDA" in text and "out of memory" in text:
+        return ON_GPU
+    on_node = isinstance(error, MemoryError) or "DefaultCPUAllocator" in text  # torch's, which is a RuntimeError
+    return ON_NODE if on_node or type(error).__name__ == "OutOfMemoryError" else None  # the last is Ray's own
+
+
 class PeakMemory:
     """Watches from when it is made; what cannot be measured reads 0, for a measurement must never end a run.
 

@@ -16,6 +16,8 @@ import yaml
 
 from dferc.corpus.store import atomic
 from dferc.errors import UserError
+from dferc_platform.secrecy import without_secrets
+from dferc_platform.storage import local_folder, publish
 
 Status = Literal["FINISHED", "FAILED", "KILLED", "PRUNED"]
 
@@ -57,13 +59,20 @@ class RunRow:
 
 
 def results_folder() -> Path:
-    """Where studies lie: ``DFERC_RESULTS``, or ``results`` under the current folder; absolute."""
-    return Path(os.environ.get("DFERC_RESULTS") or "results").expanduser().resolve()
+    """Where studies lie: ``DFERC_RESULTS``, or ``results`` under the current folder; absolute.
+
+    Of a URI it is this machine's working copy, which holds what was pulled.
+
+    Raises:
+        UserError, StoreAwayError: the URI cannot be used, or its store does not answer.
+    """
+    return local_folder(os.environ.get("DFERC_RESULTS") or "results")
 
 
 def write_study(folder: Path, study: Study) -> None:
     """Write ``study.json``; it appears whole or not at all."""
     write_json(folder / "study.json", asdict(study))
+    publish(folder / "study.json")
 
 
 def read_study(folder: Path) -> Study:
@@ -87,12 +96,18 @@ def write_verdict(
     folder: Path, status: Status, *, varied: Mapping[str, Any], number: int, error: str | None = None
 ) -> None:
     """Write how the driver saw a trial end to ``verdict.json`` in its run folder."""
-    write_json(folder / "verdict.json", {"status": status, "varied": dict(varied), "error": error, "number": number})
+    said = without_secrets(error) if error else None
+    verdict = {"status": status, "varied": dict(varied), "error": said, "number": number}
+    path = folder / "verdict.json"
+    if _read_json(path) != verdict:
+        write_json(path, verdict)
+        publish(path)
 
 
 def write_outcome(study_folder: Path, status: str, metrics: Mapping[str, float]) -> None:
     """Write how a study ended to ``outcome.json``, with the numbers that sum it up."""
     write_json(study_folder / "outcome.json", {"status": status, "metrics": dict(metrics)})
+    publish(study_folder / "outcome.json")
 
 
 def read_outcome(study_folder: Path) -> dict[str, Any]:

@@ -10,14 +10,20 @@ from dferc.errors import UserError
 from dferc.models import Model, Task, model_named
 from dferc_platform.checkpoint import DESCRIPTION, WEIGHTS, DamagedError, load_best
 from dferc_platform.config import RunConfig, make_config
+from dferc_platform.storage import fetched, is_uri
 
 SYNTHETIC = "synthetic"
 
 
 def open_corpus(name: str) -> Corpus:
-    """A corpus by path, or the embedded synthetic one by the name ``synthetic``."""
+    """A corpus by path or URI, or the embedded synthetic one by the name ``synthetic``.
+
+    Raises:
+        UserError: there is none, or it is no corpus.
+        StoreAwayError: the store of the URI does not answer.
+    """
     if name != SYNTHETIC:
-        return Corpus.open(name)
+        return Corpus.open(fetched(name) if is_uri(name) else name)
     from dferc.corpus.synthetic import default_path
 
     return Corpus.open(default_path())

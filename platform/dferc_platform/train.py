@@ -24,7 +24,7 @@ from dferc.evaluation.diagnostics import warnings
 from dferc.evaluation.metrics import Scores, score
 from dferc.layers.reduction import ALONE, Reduction
 from dferc.training import Evaluation, evaluate, make_learner, make_task, steps_per_epoch, train_epoch
-from dferc_platform.checkpoint import DamagedError, Progress, keep_best, load_best, load_newest, save_checkpoint
+from dferc_platform.checkpoint import DamagedError, Progress, keep_best, load_newest, save_checkpoint, take_best
 from dferc_platform.config import RunConfig, read_config
 from dferc_platform.identity import code_version
 from dferc_platform.memory import PeakMemory
@@ -162,8 +162,7 @@ class Run:
 
     def conclude(self) -> RunResult:
         """Score the chosen epoch, test for the first and only time, and write the result."""
-        weights, _ = load_best(self.folder / "best", str(self.learner.device))
-        self.learner.model.load_state_dict(weights)
+        take_best(self.folder / "best", self.learner)
         splits: tuple[Split, ...] = ("validation", "test") if self.config.score_test else ("validation",)
         scored = {split: self._score(split) for split in splits}
         metrics: dict[str, float] = {}

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dferc_platform.cli import compare, data, jobs, predict, report, search, serve, study, training
+from dferc_platform.cli import compare, data, jobs, predict, report, search, serve, study, submission, training
 from dferc_platform.cli.errors import ExplainingGroup
 
 HELP = """Train and compare models of emotion recognition in conversation: on this machine, or on a Ray cluster.
@@ -38,8 +38,8 @@ STUDIES, DATA, AFTERWARDS, CLUSTER = "Train and search", "Corpora", "Look at res
 @app.callback()
 def settings(
     results: Annotated[
-        Path | None,
-        typer.Option(help="Folder of all studies; results/ by default, or DFERC_RESULTS.", metavar="DIR"),
+        str | None,
+        typer.Option(help="Folder or URI of all studies; results/ by default, or DFERC_RESULTS.", metavar="PLACE"),
     ] = None,
     mlflow: Annotated[
         str | None,
@@ -49,9 +49,10 @@ def settings(
 ) -> None:
     """Global options go before the command: ``dferc --results /data/results train``."""
     from dferc_platform.cluster import in_job_package
+    from dferc_platform.storage import is_uri
 
     if results is not None:
-        os.environ["DFERC_RESULTS"] = str(results.expanduser().resolve())
+        os.environ["DFERC_RESULTS"] = results if is_uri(results) else str(Path(results).expanduser().resolve())
     elif "DFERC_RESULTS" not in os.environ and in_job_package():
         os.environ["DFERC_RESULTS"] = str(Path.home() / "dferc-results")  # this folder goes when the job ends
     if mlflow is not None:
@@ -67,7 +68,8 @@ app.command("predict", rich_help_panel=AFTERWARDS)(predict.predict)
 app.command("report", rich_help_panel=AFTERWARDS)(report.report)
 app.command("sync", rich_help_panel=AFTERWARDS)(report.sync)
 app.command("ui", rich_help_panel=AFTERWARDS)(serve.ui)
-app.command("submit", rich_help_panel=CLUSTER, context_settings={"ignore_unknown_options": True})(jobs.submit)
+# What follows the first word that is no option of ours belongs to the command of the job.
+app.command("submit", rich_help_panel=CLUSTER, context_settings={"allow_interspersed_args": False})(submission.submit)
 app.add_typer(jobs.app, name="job", rich_help_panel=CLUSTER)
 
 

@@ -14,14 +14,17 @@ from dferc_platform.cli.options import (
     DryRun,
     Epochs,
     GpusPerTrial,
+    MemoryPerTrial,
     StudyName,
     absolute_corpus,
     read_seeds,
+    read_sizes,
 )
-from dferc_platform.cli.report import say
+from dferc_platform.cli.report import say, say_report, say_where
 from dferc_platform.cli.tables import say_tracked
 
 if TYPE_CHECKING:
+    from dferc_platform.costs import Sizes
     from dferc_platform.studies.comparison_plan import ComparisonPlan
     from dferc_platform.sweep import SweepProgress
 
@@ -58,7 +61,8 @@ def compare(
         bool, typer.Option("--small", help="Tiny models, to try the study itself; the scores mean nothing.")
     ] = False,
     concurrency: Concurrency = None,
-    gpus_per_trial: GpusPerTrial = 0,
+    gpus_per_trial: GpusPerTrial = "0",
+    memory_per_trial: MemoryPerTrial = None,
     name: StudyName = None,
     dry_run: DryRun = False,
 ) -> None:
@@ -85,30 +89,33 @@ def compare(
         recipe=recipe,
     )
     folder = results_folder() / (name or f"compare-{Path(plan.corpus).stem}")
+    sizes = read_sizes(gpus_per_trial, memory_per_trial)
     if dry_run:
-        _say_plan(plan, folder)
+        _say_plan(plan, sizes, concurrency, folder)
     else:
-        _compare(plan, folder, concurrency, gpus_per_trial)
+        _compare(plan, sizes, concurrency, folder)
 
 
-def _compare(plan: "ComparisonPlan", folder: Path, concurrency: int | None, gpus: float) -> None:
+def _compare(plan: "ComparisonPlan", sizes: "Sizes", concurrency: int | None, folder: Path) -> None:
+    from dferc_platform.cli.costs import sized
     from dferc_platform.cli.progress import Bars
+    from dferc_platform.costs import heaviest
     from dferc_platform.report.comparison import read_comparison
     from dferc_platform.report.comparison_report import leaderboard
     from dferc_platform.report.tables import EMPTY
     from dferc_platform.studies.comparison import run_comparison
-    from dferc_platform.sweep import Resources
     from dferc_platform.tracking import Tracker
 
-    with Tracker(EXPERIMENT) as tracker, Bars() as bars:
+    plan.check()
+    configs = [heaviest(plan.space(model), plan.base(model)) for model in plan.models]
+    with sized(sizes, configs) as takes, Tracker(EXPERIMENT) as tracker, Bars() as bars:
 
         def show(model: str, stage: str, at: "SweepProgress") -> None:
             best = "" if at.best is None else f", best {at.best:.2f}"
             bars.move(f"{model}, {stage}", at.done, at.total, f"{at.running} running{best}")
 
-        page = run_comparison(
-            plan, folder, tracker, concurrency=concurrency, resources=Resources(gpus=gpus), progress=show
-        )
+        resources = dict(zip(plan.models, takes, strict=True))
+        page = run_comparison(plan, folder, tracker, concurrency=concurrency, resources=resources, progress=show)
     table = leaderboard(read_comparison(folder))
     texts = table.texts()
     known = [any(cells[place] != EMPTY for cells in texts) for place in range(len(table.columns))]
@@ -119,30 +126,29 @@ def _compare(plan: "ComparisonPlan", folder: Path, concurrency: int | None, gpus
     for cells in texts:
         shown.add_row(*(cells[place] for place in places))
     Console().print(shown)
-    say(f"Report: {page}")
+    say_report(page)
     say_tracked(tracker, folder.name)
 
 
-def _say_plan(plan: "ComparisonPlan", folder: Path) -> None:
-    from dferc.errors import UserError
-    from dferc_platform.cli.durations import duration
-    from dferc_platform.cli.estimate import estimate
+def _say_plan(plan: "ComparisonPlan", sizes: "Sizes", concurrency: int | None, folder: Path) -> None:
+    from dferc_platform.cli.costs import say_costs
+    from dferc_platform.cli.sweep_plan import part_of
     from dferc_platform.cli.tables import values_text
-    from dferc_platform.saved import open_corpus
+    from dferc_platform.studies.confirm import unsearched_space
     from dferc_platform.studies.overrides import settings_of
 
     plan.check()
-    corpus, runs = open_corpus(plan.corpus), {model: plan.runs(model) for model in plan.models}
-    say(f"Would compare {len(plan.models)} models on {plan.corpus}: {sum(runs.values())} runs in all")
-    total = 0.0
+    runs = sum(map(plan.runs, plan.models))
+    say(f"Would compare {len(plan.models)} models on {plan.corpus}: {runs} runs in all")
+    parts = []
     for model in plan.models:
         fixed = values_text(settings_of(model, plan.settings))
-        try:
-            seconds = estimate(plan.space(model).base(plan.base(model)), corpus).seconds
-            cost = f"{runs[model]} runs of about {duration(seconds)}, {duration(seconds * runs[model])} for all of them"
-        except UserError as error:  # of this model alone, as it would be
-            seconds, cost = 0.0, f"would fail: {error}"
-        total += seconds * runs[model]
-        say(f"  {model}: {cost}" + (f"; with {fixed}" if fixed else ""))
-    say(f"An estimate from a few steps of each on one CPU here: {duration(total)}; early stopping makes it less")
-    say(f"It would lie in {folder}")
+        if fixed:
+            say(f"  {model} with {fixed}")
+        space, base = plan.space(model), plan.base(model)
+        if plan.searches(model):
+            parts.append(part_of(f"{model}, search", space, base, plan.trials, ()))
+        again = unsearched_space(space, plan.seeds, optimism=True)
+        parts.append(part_of(f"{model}, confirmed", again, base, len(plan.seeds), ()))
+    say_costs(parts, sizes, concurrency)
+    say_where("It would lie in", folder)

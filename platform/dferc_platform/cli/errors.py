@@ -13,9 +13,11 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from dferc.errors import UserError
+from dferc_platform.away import StoreAwayError
+from dferc_platform.disk import disk_full
+from dferc_platform.secrecy import without_secrets
 
 BAD_INPUT, INTERRUPTED, UNEXPECTED = 2, 130, 1
-FULL = (errno.ENOSPC, errno.EDQUOT)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 
 
@@ -30,7 +32,7 @@ class ExplainingGroup(TyperGroup):
             raise
         except (Exception, KeyboardInterrupt) as error:
             if ctx.params.get("verbose"):
-                traceback.print_exc()
+                say_error(_details(error))
             sentence, code = explain(error)
             say_error(sentence)
             raise typer.Exit(code) from error
@@ -44,7 +46,10 @@ def explain(error: BaseException) -> tuple[str, int]:
     for e in chain:
         if isinstance(e, UserError):
             return str(e), BAD_INPUT
-        sentence = _file_sentence(e) if isinstance(e, OSError) else None
+        if isinstance(e, StoreAwayError):  # a retry may well succeed
+            return f"{e}; what is finished is kept, and the same command goes on from there", UNEXPECTED
+        sentence = _file_sentence(e) if isinstance(e, OSError) else _memory_sentence(e)
+        sentence = disk_full(e, _results()) or sentence
         if sentence:
             return sentence, BAD_INPUT
     return f"{_first_line(chain[-1])}; this is unexpected, the details are in {_log(error)}", UNEXPECTED
@@ -67,7 +72,7 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 def say_error(sentence: str, style: str = "red") -> None:
     """Print a sentence on stderr, as it is: brackets in it are no markup, and no line is broken inside a path."""
-    Console(stderr=True, highlight=False).print(sentence, style=style, markup=False, soft_wrap=True)
+    Console(stderr=True, highlight=False).print(without_secrets(sentence), style=style, markup=False, soft_wrap=True)
 
 
 def say_warning(sentence: str) -> None:
@@ -76,22 +81,36 @@ def say_warning(sentence: str) -> None:
 
 
 def _file_sentence(error: OSError) -> str | None:
-    where = error.filename or os.environ.get("DFERC_RESULTS") or "the results folder"
-    if error.errno in FULL:
-        return f"the disk is full at {where}: free space and give the same command again, or choose another --results"
+    where = error.filename or _results()
     if error.errno in FORBIDDEN:
         reason = os.strerror(error.errno or 0).lower()
         return f"{where} cannot be written ({reason}): mend its permissions, or choose another folder with --results"
     return None
 
 
+def _results() -> str:
+    return os.environ.get("DFERC_RESULTS") or "the results folder"
+
+
+def _memory_sentence(error: BaseException) -> str | None:
+    if not isinstance(error, MemoryError | RuntimeError):
+        return None
+    from dferc_platform.memory import out_of_memory  # torch, which no other error needs
+
+    return out_of_memory(error)
+
+
 def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
+    text = without_secrets(str(error)).strip()
     return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
+
+
+def _details(error: BaseException) -> str:
+    return without_secrets("".join(traceback.format_exception(error)))
 
 
 def _log(error: BaseException) -> Path:
     handle, name = tempfile.mkstemp(prefix="dferc-error-", suffix=".log", text=True)
     with os.fdopen(handle, "w", encoding="utf-8") as log:
-        log.write("".join(traceback.format_exception(error)))
+        log.write(_details(error))
     return Path(name)

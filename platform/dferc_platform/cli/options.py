@@ -10,6 +10,7 @@ from dferc.errors import UserError
 
 if TYPE_CHECKING:
     from dferc_platform.config import RunConfig
+    from dferc_platform.costs import Sizes
 
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="YAML file of settings; the published ones by default.")
@@ -50,7 +51,20 @@ Concurrency = Annotated[
     int | None, typer.Option(min=1, help="Runs at a time; as many as the cluster has room for by default.")
 ]
 
-GpusPerTrial = Annotated[float, typer.Option(min=0, help="GPUs of one trial; 0.5 puts two on one GPU.")]
+GpusPerTrial = Annotated[
+    str,
+    typer.Option(
+        metavar="NUMBER|auto",
+        help="GPUs of one trial; 0.5 puts two on one GPU, auto as many as its memory holds by measurement.",
+    ),
+]
+MemoryPerTrial = Annotated[
+    str | None,
+    typer.Option(
+        metavar="GB|auto",
+        help="Memory of its node that is set aside for one trial, auto by measurement; none is by default.",
+    ),
+]
 EXPERIMENT = "dferc"
 """The MLflow experiment that holds every study, so that runs of different studies can be compared."""
 
@@ -75,7 +89,36 @@ def base_config(
 
 def absolute_corpus(corpus: str) -> str:
     """The same corpus for a worker that runs in another folder."""
-    return corpus if corpus == "synthetic" else str(Path(corpus).expanduser().resolve())
+    from dferc_platform.storage.uri import as_path
+
+    return corpus if corpus == "synthetic" else str(as_path(corpus) or corpus)
+
+
+def read_sizes(gpus: str, memory: str | None) -> "Sizes":
+    """What a trial is to take.
+
+    Raises:
+        UserError: it is neither a number from 0 nor auto.
+    """
+    from dferc_platform.costs import Sizes
+
+    bytes_of_memory = _amount(memory or "0", "--memory-per-trial", "of GB")
+    return Sizes(
+        _amount(gpus, "--gpus-per-trial", "of GPUs"), None if bytes_of_memory is None else 1e9 * bytes_of_memory
+    )
+
+
+def _amount(text: str, option: str, of_what: str) -> float | None:
+    """None for auto."""
+    if text.strip().lower() == "auto":
+        return None
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = math.nan
+    if not (math.isfinite(amount) and amount >= 0):
+        raise UserError(f"{option} {text}: write a number {of_what} from 0, or auto")
+    return amount
 
 
 def read_numbers(text: str, option: str) -> list[float]:

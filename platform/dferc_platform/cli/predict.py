@@ -24,7 +24,7 @@ MLFLOW_RUN = "runs:/"
 def predict(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Run folder, or an MLflow run as runs:/ID.")],
     dialogues: Annotated[
-        Path, typer.Argument(metavar="DIALOGUE.json|CORPUS", help="A dialogue in the form shown below, or a corpus.")
+        str, typer.Argument(metavar="DIALOGUE.json|CORPUS", help="A dialogue in the form shown below, or a corpus.")
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all probabilities.")] = False,
 ) -> None:
@@ -38,8 +38,8 @@ def predict(
     A corpus of recordings is made with `dferc data extract ... --like` the corpus that the model was trained on.
     """
     folder = run_folder(model)
-    one = dialogues.suffix == ".json"
-    found = _dialogue(folder, dialogues) if one else list(_corpus(folder, dialogues))
+    one = dialogues.endswith(".json")
+    found = _dialogue(folder, Path(dialogues)) if one else list(_corpus(folder, dialogues))
     if as_json:
         listed = [{"dialogue": name, "utterances": [asdict(p) for p in said]} for name, said in found]
         typer.echo(json.dumps({"utterances": listed[0]["utterances"]} if one else {"dialogues": listed}, indent=1))
@@ -58,13 +58,12 @@ def _dialogue(folder: Path, file: Path) -> "list[tuple[str, list[Prediction]]]":
     return [(file.stem, predict(trained, task, read_dialogue(file, model_needs(trained, task))))]
 
 
-def _corpus(folder: Path, file: Path) -> "Iterator[tuple[str, list[Prediction]]]":
-    from dferc.corpus import Corpus
+def _corpus(folder: Path, name: str) -> "Iterator[tuple[str, list[Prediction]]]":
     from dferc_platform.predict import model_needs, predict_corpus
-    from dferc_platform.saved import load_model, refuse_other_vectors
+    from dferc_platform.saved import load_model, open_corpus, refuse_other_vectors
 
     trained, _, task = load_model(folder)
-    corpus = Corpus.open(file)
+    corpus = open_corpus(name)
     refuse_other_vectors(folder, corpus, model_needs(trained, task).widths)
     return predict_corpus(trained, task, corpus)
 
@@ -75,7 +74,7 @@ def run_folder(named: str) -> Path:
     Raises:
         UserError: nothing trained is there.
     """
-    folder = _fetched(named.removeprefix(MLFLOW_RUN)) if named.startswith(MLFLOW_RUN) else study_folder(Path(named))
+    folder = _fetched(named.removeprefix(MLFLOW_RUN)) if named.startswith(MLFLOW_RUN) else study_folder(named)
     if (folder / "study.json").is_file():
         raise UserError(f"{named} is a study: choose one of its runs, a folder under {folder / 'runs'}")
     if not (folder / "best" / "model.safetensors").is_file():
@@ -101,7 +100,8 @@ def table(predictions: "list[Prediction]") -> Table:
 
 
 def _fetched(run: str) -> Path:
-    from dferc_platform.tracking.store import import_mlflow, store_uri, without_secrets
+    from dferc_platform.secrecy import without_secrets
+    from dferc_platform.tracking.store import import_mlflow, store_uri
 
     mlflow, uri = import_mlflow(), store_uri(None)
     where = Path(tempfile.mkdtemp(prefix="dferc-model-"))

@@ -9,7 +9,7 @@ from rich.console import Console
 from dferc.errors import UserError
 from dferc_platform.cli.options import EXPERIMENT
 
-StudyFolder = Annotated[Path, typer.Argument(metavar="STUDY", help="Study folder, or its name under results/.")]
+StudyFolder = Annotated[str, typer.Argument(metavar="STUDY", help="Study folder, or its name under results/.")]
 
 
 def report(study: StudyFolder) -> None:
@@ -19,11 +19,11 @@ def report(study: StudyFolder) -> None:
     """
     from dferc_platform.report import write_report
 
-    say(f"Report: {write_report(study_folder(study))}")
+    say_report(write_report(study_folder(study)))
 
 
 def sync(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Study or run folder whose results MLflow lacks.")],
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="Study or run folder whose results MLflow lacks.")],
 ) -> None:
     """Send a study or a run to MLflow, for instance after its server was away; sending twice changes nothing.
 
@@ -39,18 +39,41 @@ def sync(
     say(f"Sent {sent} runs to {tracker.uri}")
 
 
-def study_folder(named: Path) -> Path:
+def study_folder(named: str) -> Path:
     """The folder, given by its path or by its name under the results folder.
 
     Raises:
         UserError: there is neither.
     """
     from dferc_platform.results import results_folder
+    from dferc_platform.storage import is_uri, pull, shown
 
-    for folder in (named, results_folder() / named):
-        if folder.is_dir():
-            return folder.resolve()
-    raise UserError(f"there is no folder {named}, here or in {results_folder()}")
+    if is_uri(named):
+        raise UserError(
+            f"{named}: give the place of all results first, as in `dferc --results s3://lab/results report beta`"
+        )
+    results = results_folder()
+    folder = (Path(named) if Path(named).is_dir() else results / named).resolve()
+    pull(folder)
+    if folder.is_dir():
+        return folder
+    raise UserError(f"there is no folder {named}, here or in {shown(results)}")
+
+
+def say_report(page: Path) -> None:
+    """Say where a report can be opened, and where it is kept if that is elsewhere."""
+    from dferc_platform.storage import shown
+
+    say(f"Report: {page}")
+    if shown(page) != str(page):
+        say(f"Kept at: {shown(page)}")
+
+
+def say_where(words: str, folder: Path) -> None:
+    """Say where something lies, by its URI where it has one."""
+    from dferc_platform.storage import shown
+
+    say(f"{words} {shown(folder)}")
 
 
 def say(line: str) -> None:

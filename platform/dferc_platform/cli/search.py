@@ -1,13 +1,12 @@
 """``dferc sweep``: search hyperparameters, then, if asked, score the best ones with several seeds."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dferc.errors import UserError
-from dferc_platform.cli.durations import duration
+from dferc_platform.cli.costs import sized
 from dferc_platform.cli.errors import say_warning
 from dferc_platform.cli.options import (
     EXPERIMENT,
@@ -17,24 +16,24 @@ from dferc_platform.cli.options import (
     DryRun,
     Epochs,
     GpusPerTrial,
+    MemoryPerTrial,
     Recipe,
     Resume,
     Settings,
     StudyName,
     base_config,
     read_seeds,
+    read_sizes,
 )
-from dferc_platform.cli.report import say
-from dferc_platform.cli.tables import say_tracked, show_best, show_rows, values_text
+from dferc_platform.cli.report import say, say_report
+from dferc_platform.cli.sweep_plan import say_sweep_plan
+from dferc_platform.cli.tables import say_tracked, show_best, show_rows
 
 if TYPE_CHECKING:
     from dferc_platform.config import RunConfig
     from dferc_platform.results import RunRow
     from dferc_platform.spaces import SearchSpace
     from dferc_platform.sweep import Resources
-
-MEASURED = 3
-"""Trials of a plan that are timed: batch sizes, and so speeds, differ."""
 
 
 def sweep(
@@ -49,7 +48,8 @@ def sweep(
     trials: Annotated[int | None, typer.Option(min=1, help="Most trials; by default the space's budget.")] = None,
     minutes: Annotated[float | None, typer.Option(min=0.01, help="Start no trial after so many minutes.")] = None,
     concurrency: Concurrency = None,
-    gpus_per_trial: GpusPerTrial = 0,
+    gpus_per_trial: GpusPerTrial = "0",
+    memory_per_trial: MemoryPerTrial = None,
     name: StudyName = None,
     resume: Resume = False,
     confirm_seeds: Annotated[
@@ -65,8 +65,8 @@ def sweep(
     The scores of a search flatter, for the best was chosen among many: the number to publish is the mean over
     --confirm-seeds. A sweep that was stopped goes on when the same command is given again.
     """
-    from dferc_platform.spaces import read_space
-    from dferc_platform.sweep import Resources
+    from dferc_platform.costs import heaviest
+    from dferc_platform.spaces import check_space, read_space
 
     shipped = read_space(space)
     base = base_config(config, settings, corpus, epochs, shipped.model, recipe)
@@ -74,14 +74,16 @@ def sweep(
     chosen = with_budget(chosen, trials, minutes)
     seeds = read_seeds(confirm_seeds, "--confirm-seeds") if confirm_seeds else []
     folder = sweep_folder(name or f"{Path(space).stem}-{Path(base.corpus).stem}", resume)
+    sizes = read_sizes(gpus_per_trial, memory_per_trial)
     if dry_run:
-        say_sweep_plan(chosen, base, concurrency, folder)
+        say_sweep_plan(chosen, base, sizes, concurrency, folder, seeds)
         return
-    resources = Resources(gpus=gpus_per_trial)
-    rows = search(chosen, base, folder, resources, concurrency)
-    show_best(rows, chosen)
-    if seeds:
-        _confirm(chosen, base, folder, rows, seeds, resources, concurrency)
+    check_space(chosen, base)
+    with sized(sizes, [heaviest(chosen, base)]) as (resources,):
+        rows = search(chosen, base, folder, resources, concurrency)
+        show_best(rows, chosen)
+        if seeds:
+            _confirm(chosen, base, folder, rows, seeds, resources, concurrency)
 
 
 def with_fixed(
@@ -113,8 +115,10 @@ def sweep_folder(name: str, resume: bool) -> Path:
         UserError: it is to be resumed, and there is none.
     """
     from dferc_platform.results import results_folder
+    from dferc_platform.storage import pull
 
     folder = results_folder() / name
+    pull(folder, runs=False)
     if resume and not (folder / "study.json").is_file():
         raise UserError(f"--resume: there is no study {folder}")
     return folder
@@ -147,33 +151,9 @@ def search(
             kind=kind,
         )
         page = conclude(folder, tracker, {})
-    say(f"Report: {page}")
+    say_report(page)
     say_tracked(tracker, folder.name)
     return rows
-
-
-def say_sweep_plan(space: "SearchSpace", base: "RunConfig", concurrency: int | None, folder: Path) -> None:
-    """Say what a sweep would do and what it would cost."""
-    from dferc_platform.cli.estimate import estimate
-    from dferc_platform.config import with_settings
-    from dferc_platform.saved import open_corpus
-    from dferc_platform.sweep import plan_sweep
-
-    plan = plan_sweep(space, base)
-    count = "as many trials as the time allows" if plan.trials is None else f"{plan.trials} trials"
-    say(f"Would run {count} of at most {plan.epochs} epochs on {base.corpus}; it varies")
-    for name, words in plan.varies.items():
-        say(f"  {name}: {words}")
-    say("The first trials:")
-    for values in plan.first:
-        say(f"  {values_text(values)}")
-    costs = [estimate(with_settings(plan.config, values), open_corpus(base.corpus)) for values in plan.first[:MEASURED]]
-    seconds = sum(cost.seconds for cost in costs) / len(costs)
-    together = concurrency or space.concurrency or os.cpu_count() or 1
-    total = f", {duration(seconds * plan.trials / together)} for all, {together} at a time" if plan.trials else ""
-    say(f"An estimate from a few steps of {len(costs)} trials on one CPU here: {duration(seconds)} a trial{total}")
-    say("Early stopping makes it less")
-    say(f"It would lie in {folder}")
 
 
 def _confirm(

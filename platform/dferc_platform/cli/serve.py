@@ -25,7 +25,7 @@ START_SECONDS = 120
 
 def ui(
     study: Annotated[
-        Path | None, typer.Argument(metavar="STUDY", help="Open at the comparison of this study's runs.")
+        str | None, typer.Argument(metavar="STUDY", help="Open at the comparison of this study's runs.")
     ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
 ) -> None:
@@ -69,23 +69,12 @@ def start_server(uri: str, port: int) -> subprocess.Popen[bytes]:
     with socket.socket() as probe:
         if probe.connect_ex((HOST, port)) == 0:
             raise UserError(f"port {port} is in use: choose another with --port")
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--backend-store-uri",
-        uri,
-        "--host",
-        HOST,
-        "--port",
-        str(port),
-    ]
-    # Without this MLflow starts a job runner of 8 more processes and 1.8 GB.
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    return subprocess.Popen(
-        [*command, "--workers", "1"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
+    environment = os.environ | {
+        "MLFLOW_BACKEND_STORE_URI": uri,  # no option: it may hold a password, and everybody here sees a command's words
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # a job runner of 8 more processes and 1.8 GB
+    }
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def wait_until_healthy(server: subprocess.Popen[bytes], port: int) -> None:
@@ -112,8 +101,9 @@ def _study_pages(study: "Study | None", uri: str) -> dict[str, str]:
     """
     if study is None:
         return {}
+    from dferc_platform.secrecy import without_secrets
     from dferc_platform.tracking.pages import MOST_COMPARED, comparison_page
-    from dferc_platform.tracking.store import import_mlflow, without_secrets
+    from dferc_platform.tracking.store import import_mlflow
 
     client = import_mlflow().MlflowClient(uri)
     experiment = client.get_experiment_by_name(study.experiment)
@@ -130,7 +120,7 @@ def _study_pages(study: "Study | None", uri: str) -> dict[str, str]:
 
 
 def _say_where(address: str, pages: dict[str, str]) -> None:
-    from dferc_platform.tracking.store import without_secrets
+    from dferc_platform.secrecy import without_secrets
 
     shown = without_secrets(address).rstrip("/")
     say(f"MLflow: {shown}")

@@ -11,14 +11,18 @@ from dferc_platform.cli.options import (
     CorpusName,
     DryRun,
     Epochs,
+    GpusPerTrial,
+    MemoryPerTrial,
     Resume,
     Settings,
     StudyName,
     base_config,
     read_numbers,
     read_seeds,
+    read_sizes,
 )
-from dferc_platform.cli.search import say_sweep_plan, sweep_folder, with_fixed
+from dferc_platform.cli.search import sweep_folder, with_fixed
+from dferc_platform.cli.sweep_plan import say_sweep_plan
 from dferc_platform.cli.tables import show_beta
 
 if TYPE_CHECKING:
@@ -44,6 +48,8 @@ def beta(
     corpus: CorpusName = None,
     epochs: Epochs = None,
     concurrency: Concurrency = None,
+    gpus_per_trial: GpusPerTrial = "0",
+    memory_per_trial: MemoryPerTrial = None,
     name: StudyName = None,
     resume: Resume = False,
     dry_run: DryRun = False,
@@ -62,17 +68,28 @@ def beta(
     base = base_config(config, settings, corpus, epochs, shipped.model)
     chosen = _with_grid(with_fixed(shipped, base, config, settings, epochs), betas, seeds)
     folder = sweep_folder(name or f"beta-{Path(base.corpus).stem}", resume)
+    sizes = read_sizes(gpus_per_trial, memory_per_trial)
     if dry_run:
-        say_sweep_plan(chosen, base, concurrency, folder)
+        say_sweep_plan(chosen, base, sizes, concurrency, folder)
         return
+    from dferc_platform.cli.costs import sized
     from dferc_platform.cli.progress import SweepBar
-    from dferc_platform.studies.beta import run_beta_study
+    from dferc_platform.costs import heaviest
+    from dferc_platform.spaces import check_space
+    from dferc_platform.studies.beta import check_grid, run_beta_study
     from dferc_platform.tracking import Tracker
 
-    with Tracker(EXPERIMENT) as tracker, SweepBar(folder.name) as bar:
+    check_grid(chosen)
+    check_space(chosen, base)
+    with (
+        sized(sizes, [heaviest(chosen, base)]) as (resources,),
+        Tracker(EXPERIMENT) as tracker,
+        SweepBar(folder.name) as bar,
+    ):
         summary = run_beta_study(
-            base, folder, tracker, space=chosen, resume=True, concurrency=concurrency, progress=bar.show
-        )
+            base, folder, tracker,
+            space=chosen, resume=True, concurrency=concurrency, resources=resources, progress=bar.show,
+        )  # fmt: skip
     show_beta(summary, tracker)
 
 

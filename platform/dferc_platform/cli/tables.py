@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dferc_platform.cli.errors import say_warning
-from dferc_platform.cli.report import say
+from dferc_platform.cli.report import say, say_report
 
 if TYPE_CHECKING:
     from dferc.evaluation.statistics import Interval
@@ -74,7 +74,7 @@ def show_beta(summary: "BetaSummary", tracker: "Tracker") -> None:
     Console().print(table)
     for sentence in summary.verdict:
         say(sentence)
-    say(f"Report: {summary.report}")
+    say_report(summary.report)
     say(f"Figure: {summary.figure}")
     say_tracked(tracker, summary.report.parents[1].name)
 

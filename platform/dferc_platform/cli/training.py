@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dferc_platform.cli.durations import duration
 from dferc_platform.cli.options import (
     ConfigFile,
     CorpusName,
@@ -18,7 +17,7 @@ from dferc_platform.cli.options import (
     base_config,
     read_seeds,
 )
-from dferc_platform.cli.report import say
+from dferc_platform.cli.report import say, say_report, say_where
 from dferc_platform.cli.tables import say_tracked, show_rows
 
 if TYPE_CHECKING:
@@ -53,11 +52,11 @@ def train(
     base = base_config(config, settings, corpus, epochs, model, recipe)
     plan = plan_seeds(base, read_seeds(seeds) if seeds else [base.seed], results_folder(), name)
     if dry_run:
-        _say_plan(plan, base)
+        _say_plan(plan, base, workers, gpu)
     elif not plan.waiting:
         say("This is already trained:")
         show_rows(plan.rows())
-        say(f"It lies in {plan.folder}")
+        say_where("It lies in", plan.folder)
     else:
         _train(plan, workers, gpu)
 
@@ -74,21 +73,24 @@ def _train(plan: "SeedPlan", workers: int, gpu: bool) -> None:
 
         rows = train_seeds(plan, tracker, Hardware(workers, gpu), on_epoch)
     show_rows(rows)
-    say(f"Runs: {plan.folder / 'runs'}")
-    say(f"Report: {plan.folder / 'report' / 'report.html'}")
+    say_where("Runs:", plan.folder / "runs")
+    say_report(plan.folder / "report" / "report.html")
     say_tracked(tracker, plan.study.name)
 
 
-def _say_plan(plan: "SeedPlan", base: "RunConfig") -> None:
-    from dferc_platform.cli.estimate import estimate
+def _say_plan(plan: "SeedPlan", base: "RunConfig", workers: int, gpu: bool) -> None:
+    from dferc.training import steps_per_epoch
+    from dferc_platform.cli.costs import Part, say_costs
+    from dferc_platform.costs import Sizes
     from dferc_platform.saved import open_corpus
 
-    threads = os.cpu_count() or 1
-    cost = estimate(base, open_corpus(base.corpus), threads)
     waiting, seeds = len(plan.waiting), ", ".join(str(config.seed) for config in plan.configs)
     say(f"Would train {base.model_name} on {base.corpus}: {waiting} of {len(plan.configs)} runs (seeds {seeds})")
-    say(f"At most {cost.epochs} epochs a run, {cost.steps_per_epoch} steps an epoch")
-    measured = f"{cost.seconds_per_step * 1000:.0f} ms a step, {duration(cost.seconds_per_epoch)} an epoch"
-    say(f"Measured here on {threads} CPUs: {measured}")
-    say(f"An estimate: {duration(cost.seconds * waiting)} for all, less with early stopping; 10 s more to start each")
-    say(f"It would lie in {plan.folder}")
+    steps = steps_per_epoch(open_corpus(base.corpus), base.training)
+    say(f"At most {base.training.epochs} epochs a run, {steps} steps an epoch")
+    if waiting:
+        cpus = 1.0 if os.environ.get("RAY_ADDRESS") else float(os.cpu_count() or 1)
+        say_costs([Part("runs", waiting, (base,), base)], Sizes(float(gpu)), concurrency=1, cpus=cpus)
+        shared = f"; {workers} share each batch" if workers > 1 else ""
+        say(f"That is the time of one worker{shared}; about 10 s more to start each run")
+    say_where("It would lie in", plan.folder)

@@ -6,7 +6,7 @@ trained again with every seed. So each resumes by itself, and a model that fails
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +15,16 @@ from dferc_platform.report.comparison import CONFIRMED, FAILURE, SEARCH, stage_f
 from dferc_platform.results import Study, write_json, write_study
 from dferc_platform.saved import open_corpus
 from dferc_platform.spaces import SearchSpace
+from dferc_platform.storage import publish, withdraw
 from dferc_platform.studies.comparison_plan import ComparisonPlan
 from dferc_platform.studies.conclusion import conclude
 from dferc_platform.studies.confirm import confirmation_space, unsearched_space
 from dferc_platform.sweep import Line, Resources, SweepJob, SweepProgress, plan_job, run_lines
+from dferc_platform.sweep.lock import driving
 from dferc_platform.sweep.study import check_folder
 from dferc_platform.tracking import Tracker
 
+NOTHING_SAID: Mapping[str, Resources] = {}
 ONE_CPU = Resources()
 
 
@@ -35,31 +38,34 @@ def run_comparison(
     tracker: Tracker,
     *,
     concurrency: int | None = None,
-    resources: Resources = ONE_CPU,
+    resources: Mapping[str, Resources] = NOTHING_SAID,
     progress: OnProgress | None = None,
 ) -> Path:
     """Search every model, train its best settings again, write the report; its page.
 
-    All models share the same workers: where one has no trial to start, the next one has its turn.
+    All models share the same workers: where one has no trial to start, the next one has its turn. ``resources`` says
+    what a trial of each model takes; one CPU where it says nothing.
 
     Raises:
         UserError: a model or a setting does not fit, the folder holds another study, or no model has finished.
         KeyboardInterrupt: it was told to stop; the same call goes on from there.
     """
     plan.check()
-    study = _describe(plan, folder, tracker.experiment)
-    check_folder(folder, study, resume=True)
-    write_study(folder, study)
-    asked = {"models": list(plan.models), "trials": plan.trials, "seeds": list(plan.seeds), **plan.settings}
-    parent = tracker.study(study, asked)
-    try:
-        stages = _Stages(plan, folder, tracker.experiment, resources, progress)
-        run_lines(map(stages.of, plan.models), folder, tracker, concurrency=concurrency, resources=resources)
-        return conclude(folder, tracker, {})
-    except BaseException as stop:
-        status = "FAILED" if isinstance(stop, Exception) else "KILLED"
-        tracker.finish_study(parent, status, folder, {})
-        raise
+    with driving(folder.resolve()):
+        study = _describe(plan, folder, tracker.experiment)
+        check_folder(folder, study, resume=True)
+        write_study(folder, study)
+        parameters = {"models": list(plan.models), "trials": plan.trials, "seeds": list(plan.seeds), **plan.settings}
+        parent = tracker.study(study, parameters)
+        try:
+            stages = _Stages(plan, folder, tracker.experiment, resources, progress)
+            asked = [resources.get(model, ONE_CPU) for model in plan.models]
+            run_lines(map(stages.of, plan.models), folder, tracker, concurrency=concurrency, asked=asked)
+            return conclude(folder, tracker, {})
+        except BaseException as stop:
+            status = "FAILED" if isinstance(stop, Exception) else "KILLED"
+            tracker.finish_study(parent, status, folder, {})
+            raise
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ class _Stages:
     plan: ComparisonPlan
     folder: Path
     experiment: str
-    resources: Resources
+    resources: Mapping[str, Resources]
     progress: OnProgress | None
 
     def of(self, model: str) -> Line:
@@ -82,9 +88,10 @@ class _Stages:
                 rows = yield self._stage(model, SEARCH, space, "sweep")
                 again = confirmation_space(space, rows, plan.seeds, optimism=True)
             yield self._stage(model, CONFIRMED, again, "train")
-            failure.unlink(missing_ok=True)
+            withdraw(failure)
         except Exception as error:  # whatever it is, it concerns this model alone
             write_json(failure, {"error": str(error) or type(error).__name__})
+            publish(failure)
 
     def _stage(self, model: str, stage: str, space: SearchSpace, kind: str) -> SweepJob:
         def heard(at: SweepProgress) -> None:
@@ -97,7 +104,7 @@ class _Stages:
             stage_folder(self.folder, model, stage),
             self.experiment,
             resume=True,
-            resources=self.resources,
+            resources=self.resources.get(model, ONE_CPU),
             progress=heard,
             kind=kind,
         )

@@ -15,7 +15,9 @@ from dferc_platform.fit import fit
 from dferc_platform.identity import code_version, own_tags
 from dferc_platform.results import RunRow, Status, Study, read_result, read_run, read_study, write_study, write_verdict
 from dferc_platform.saved import open_corpus
+from dferc_platform.storage import pull
 from dferc_platform.studies.conclusion import conclude
+from dferc_platform.sweep.lock import driving
 from dferc_platform.tracking import Tracker
 
 OnEpoch = Callable[[RunConfig, dict[str, float]], None]
@@ -72,6 +74,7 @@ def plan_seeds(base: RunConfig, seeds: Sequence[int], results: Path, name: str |
         counts=counts(corpus),
     )
     folder = results / name
+    pull(folder)
     if (folder / "study.json").is_file() and read_study(folder).key != key:
         raise UserError(f"{folder} holds another study (its config or corpus differ): choose another --name")
     return SeedPlan(study, folder, tuple(base.model_copy(update={"seed": seed}) for seed in seeds))
@@ -87,6 +90,11 @@ class Hardware:
 
 def train_seeds(plan: SeedPlan, tracker: Tracker, hardware: Hardware, on_epoch: OnEpoch) -> list[RunRow]:
     """Train what is waiting, one run after the other, and record each in MLflow; the rows of all runs of the plan."""
+    with driving(plan.folder):
+        return _train_all(plan, tracker, hardware, on_epoch)
+
+
+def _train_all(plan: SeedPlan, tracker: Tracker, hardware: Hardware, on_epoch: OnEpoch) -> list[RunRow]:
     write_study(plan.folder, plan.study)
     parent = tracker.study(plan.study, {"seeds": [config.seed for config in plan.configs]})
     tracker.reconcile(parent)

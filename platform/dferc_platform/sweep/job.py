@@ -11,6 +11,8 @@ from dferc_platform.results import Study
 from dferc_platform.saved import SYNTHETIC, open_corpus
 from dferc_platform.spaces import SearchSpace, check_space
 from dferc_platform.spaces.parameters import Value
+from dferc_platform.storage import pull
+from dferc_platform.storage.uri import as_path
 from dferc_platform.sweep.ledger import Proposal
 from dferc_platform.sweep.progress import ProgressCallback
 from dferc_platform.sweep.resources import ONE_CPU, Resources
@@ -61,6 +63,7 @@ def plan_job(
     """
     check_space(space, base)
     folder = Path(folder).resolve()
+    pull(folder, runs=False)
     config, corpus = _common(space, base)
     study = describe_study(folder, kind, space, config, corpus, experiment)
     check_folder(folder, study, resume)
@@ -71,7 +74,7 @@ def _common(space: SearchSpace, base: RunConfig) -> tuple[RunConfig, Corpus]:
     """What all trials have in common, and their corpus, decoded so that every later opening is quick."""
     config = space.base(base)
     if config.corpus != SYNTHETIC:
-        config = config.model_copy(update={"corpus": str(Path(config.corpus).expanduser().resolve())})
+        config = config.model_copy(update={"corpus": str(as_path(config.corpus) or config.corpus)})
     corpus = open_corpus(config.corpus)
     _, _, label = space.metric.partition("validation/f1/")
     if label and label not in corpus.card.labels:

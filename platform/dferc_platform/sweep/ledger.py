@@ -19,6 +19,7 @@ from dferc.errors import UserError
 from dferc_platform.config import RunConfig
 from dferc_platform.spaces import Budget
 from dferc_platform.spaces.parameters import Value
+from dferc_platform.storage import publish
 from dferc_platform.sweep.outcome import Outcome
 from dferc_platform.sweep.samplers import Sampler
 
@@ -136,7 +137,14 @@ class Ledger:
 
     def _write(self, event: dict[str, Any]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({**event, "elapsed": round(self.elapsed, 3)}) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        line = (json.dumps({**event, "elapsed": round(self.elapsed, 3)}) + "\n").encode()
+        with self._path.open("ab", buffering=0) as file:  # a buffer would write its rest after an error
+            before = os.fstat(file.fileno()).st_size
+            try:
+                while line:  # a disk that is nearly full takes a part, and then none
+                    line = line[file.write(line) :]
+                os.fsync(file.fileno())
+            except OSError:
+                os.ftruncate(file.fileno(), before)  # the next line would be lost with half a one before it
+                raise
+        publish(self._path)

@@ -8,7 +8,7 @@ from dferc_platform.results import RunRow, Status, read_runs, write_study
 from dferc_platform.sweep.best import best
 from dferc_platform.sweep.job import SweepJob
 from dferc_platform.sweep.ledger import Ledger, Proposal
-from dferc_platform.sweep.lock import alone
+from dferc_platform.sweep.lock import driving
 from dferc_platform.sweep.observer import Observer
 from dferc_platform.sweep.outcome import judge
 from dferc_platform.sweep.samplers import make_sampler
@@ -31,7 +31,7 @@ class LiveSweep:
         """
         self.job, self._tracker, self._most = job, tracker, most
         self._held = ExitStack()
-        self._held.enter_context(alone(job.folder, wait=False))
+        self._held.enter_context(driving(job.folder))
         try:
             write_study(job.folder, job.study)
             self.ledger = Ledger(job.folder / "ledger.jsonl", make_sampler(job.space), job.space.budget, job.propose)

@@ -6,12 +6,26 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dferc.errors import UserError
+from dferc_platform.storage import leased, pull
 
 logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def driving(folder: Path) -> Iterator[None]:
+    """Be the only driver of the study in this folder, on all machines, and have the newest that there is of it.
+
+    Raises:
+        UserError: another driver has it.
+        StoreAwayError: the folder is a working copy, and its store does not answer.
+    """
+    with alone(folder, wait=False), leased(folder):
+        pull(folder, mine=True)
+        yield
 
 
 @contextmanager
@@ -32,7 +46,7 @@ def alone(folder: Path, wait: bool) -> Iterator[None]:
             if error.errno not in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
                 raise
             logger.warning("the file system of %s has no locks: never run two sweeps in it at once", folder)
-        lock.truncate(0)
-        lock.write(f"{os.getpid()} on {socket.gethostname()}\n")
-        lock.flush()
+        with suppress(OSError):  # for people; on a full disk it is still locked
+            os.ftruncate(lock.fileno(), 0)
+            os.write(lock.fileno(), f"{os.getpid()} on {socket.gethostname()}\n".encode())
         yield

@@ -1,11 +1,15 @@
 """What the driver does while trials run: tell the ledger, track in MLflow, write verdicts, tell of the progress."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from dferc.errors import UserError
+from dferc_platform.away import StoreAwayError
 from dferc_platform.identity import own_tags
 from dferc_platform.results import Status, run_name, write_verdict
+from dferc_platform.storage import pull
 from dferc_platform.sweep.job import SweepJob
 from dferc_platform.sweep.ledger import Ledger, Proposal
 from dferc_platform.sweep.outcome import Outcome, judge
@@ -20,6 +24,7 @@ class Observer:
         self._job, self._ledger, self._tracker, self._parent = job, ledger, tracker, parent
         self._meter = ProgressMeter(ledger, job.space, job.total)
         self._tracked: dict[int, str] = {}
+        self._ended_all: set[int] = set()
 
     def begins(self, number: int) -> None:
         """A trial starts, or goes on in another process: open its run in MLflow."""
@@ -33,10 +38,18 @@ class Observer:
     def ends(self, number: int, said: Mapping[str, Any]) -> None:
         """A trial has ended, and this was its last report."""
         proposal = self._ledger.proposals[number]
-        self.settle(proposal, judge(self._job.run_folder(proposal), said, self._job.space.metric))
+        folder = self._job.run_folder(proposal)
+        pull(folder)
+        self.settle(proposal, judge(folder, said, self._job.space.metric))
 
     def settle(self, proposal: Proposal, outcome: Outcome) -> None:
-        """Write down how a trial ended, everywhere."""
+        """Write down how a trial ended, everywhere.
+
+        Raises:
+            UserError: no other trial could do better. In the ledger this one stays open.
+        """
+        if outcome.ends_all:
+            self._fail_all(proposal, str(outcome.error))
         self._ledger.tell(proposal, outcome)
         self._end(proposal, outcome.status, outcome.error)
         self._tell_progress()
@@ -48,7 +61,17 @@ class Observer:
 
     def kill(self, proposal: Proposal) -> None:
         """The sweep stops; in the ledger the trial stays open, so that it goes on when the sweep is resumed."""
+        if proposal.number in self._ended_all:
+            return
+        with suppress(StoreAwayError):  # the sweep may stop because of that
+            pull(self._job.run_folder(proposal))
         self._end(proposal, "KILLED", None)
+
+    def _fail_all(self, proposal: Proposal, error: str) -> NoReturn:
+        self._ended_all.add(proposal.number)
+        with suppress(OSError):  # a full disk takes no verdict either
+            self._end(proposal, "FAILED", error)
+        raise UserError(error)
 
     def _end(self, proposal: Proposal, status: Status, error: str | None) -> None:
         folder: Path = self._job.run_folder(proposal)

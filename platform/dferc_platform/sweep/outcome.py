@@ -8,7 +8,10 @@ from typing import Any, Literal
 
 from dferc.errors import UserError
 from dferc.training import DivergedError
-from dferc_platform.results import read_result
+from dferc_platform.away import StoreAwayError
+from dferc_platform.disk import disk_full
+from dferc_platform.memory import out_of_memory
+from dferc_platform.results import is_run, read_result
 from dferc_platform.stall import FILE as STALLED
 from dferc_platform.stall import VARIABLE, has_hung
 
@@ -17,6 +20,11 @@ Status = Literal["FINISHED", "PRUNED", "FAILED"]
 HUNG = (
     f"no epoch ended for too long, so its process was ended: {STALLED} in its run folder says where it hung; "
     f"if an epoch may take so long, set {VARIABLE} to more minutes"
+)
+
+UNSEEN = (
+    "{node} wrote to {folder}, where the driver sees nothing: give --results a folder that all machines share, "
+    "or a URI such as s3://BUCKET/PREFIX"
 )
 
 
@@ -33,6 +41,8 @@ class Outcome:
     """One sentence."""
     lasting: bool = False
     """A failure that would come again: resuming does not repeat the trial."""
+    ends_all: bool = False
+    """A failure that no other trial would escape: the sweep ends, and the trial stays open."""
 
 
 def judge(folder: Path, said: Mapping[str, Any], metric: str) -> Outcome:
@@ -41,17 +51,26 @@ def judge(folder: Path, said: Mapping[str, Any], metric: str) -> Outcome:
     if result:
         return _finished(result, metric)
     if "error" in said:
-        return Outcome("FAILED", error=HUNG if has_hung(folder) else said["error"], lasting=said["lasting"])
+        sentence = HUNG if has_hung(folder) else said["error"]
+        return Outcome("FAILED", error=sentence, lasting=said["lasting"], ends_all=said.get("ends_all", False))
     if "epoch" not in said:
         return Outcome("FAILED", error="the trial ended without a word")
+    if not is_run(folder):
+        return Outcome("FAILED", error=UNSEEN.format(node=said.get("node", "another machine"), folder=folder))
     return Outcome("PRUNED", said.get(metric), int(said["epoch"]))
 
 
-def failure(error: Exception) -> Outcome:
-    """The end of a trial that raised this."""
+def failure(error: Exception, folder: str | Path = "the results folder") -> Outcome:
+    """The end of a trial that raised this; its run lies in the folder."""
+    full = disk_full(error, folder)
+    if full is not None:
+        return Outcome("FAILED", error=full, ends_all=True)
+    short = out_of_memory(error)
+    if short is not None:
+        return Outcome("FAILED", error=short)
     first = str(error).strip().splitlines()[:1]
     sentence = " ".join(first) or "no more is known"
-    if not isinstance(error, UserError | DivergedError):
+    if not isinstance(error, UserError | DivergedError | StoreAwayError):
         sentence = f"{type(error).__name__}: {sentence}"
     return Outcome("FAILED", error=sentence, lasting=isinstance(error, DivergedError))
 

@@ -9,6 +9,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialSch
 
 from dferc_platform.results import read_history
 from dferc_platform.spaces import SearchSpace
+from dferc_platform.storage import located
 
 
 def make_scheduler(space: SearchSpace, epochs: int, ended: Iterable[Path]) -> TrialScheduler:
@@ -38,7 +39,7 @@ class ResumedAsha(AsyncHyperBandScheduler):  # type: ignore[misc]
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """Enter a trial, with the epochs that it has behind it."""
-        self._enter(trial, read_history(Path(trial.config["folder"])))
+        self._enter(trial, read_history(located(trial.config["results"], trial.config["folder"])))
 
     def _enter(self, trial: Any, history: Iterable[Mapping[str, Any]]) -> None:
         super().on_trial_add(None, trial)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dferc_platform.results import Study
-from dferc_platform.tracking.store import without_secrets
+from dferc_platform.secrecy import without_secrets
 
 DIGEST = 12
 """Hexadecimal digits of the fingerprint; MLflow takes up to 36, and shows the digest with the name in a column."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dferc_platform.results import Study, validation_scores
-from dferc_platform.tracking.store import without_secrets
+from dferc_platform.secrecy import without_secrets
 
 RUN_KEY, STUDY_KEY = "run_key", "study_key"  # tags that identify a run inside its study, and a study
 CURVES = "while_training/"

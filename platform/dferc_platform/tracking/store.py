@@ -1,18 +1,22 @@
-"""Where results are tracked: finding the MLflow store, making the local one, and speaking of it without secrets."""
+"""Where results are tracked: finding the MLflow store, and making the local one."""
 
 import fcntl
 import logging
 import os
-import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from dferc.errors import UserError
 from dferc_platform.results import results_folder
+from dferc_platform.secrecy import without_secrets
+from dferc_platform.storage import shown
+
+logger = logging.getLogger(__name__)
 
 SQLITE = "sqlite:///"
 
@@ -42,7 +46,7 @@ def store_uri(uri: str | None) -> str:
     Raises:
         UserError: a file store, which MLflow no longer maintains.
     """
-    chosen = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{results_folder() / 'mlflow.db'}"
+    chosen = uri or os.environ.get("MLFLOW_TRACKING_URI") or _beside_the_results()
     if chosen.startswith("file:") or "://" not in chosen:
         raise UserError(
             f"the tracking URI {without_secrets(chosen)} is a folder, which MLflow no longer maintains: "
@@ -53,14 +57,25 @@ def store_uri(uri: str | None) -> str:
     return chosen
 
 
+def _beside_the_results() -> str:
+    database = results_folder() / "mlflow.db"
+    if shown(database) != str(database):
+        _warn_of_local_database(database)
+    return f"{SQLITE}{database}"
+
+
+@cache
+def _warn_of_local_database(database: Path) -> None:
+    logger.warning(
+        "MLflow's database stays on this machine, in %s: only files can be kept in an object store. "
+        "MLFLOW_TRACKING_URI names a server that all can reach, and `dferc sync` fills it at any time",
+        database,
+    )
+
+
 def sqlite_path(uri: str) -> Path | None:
     """The absolute path of a SQLite store's file."""
     return Path(uri.removeprefix(SQLITE)).expanduser().resolve() if uri.startswith(SQLITE) else None
-
-
-def without_secrets(text: str) -> str:
-    """The text with ``user:password@`` taken out of every URI in it."""
-    return re.sub(r"(?<=://)[^/\s]*@", "", text)
 
 
 def connect(uri: str, experiment: str) -> Connection:

@@ -6,8 +6,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from dferc_platform.results import Study, write_outcome
+from dferc_platform.secrecy import without_secrets
 from dferc_platform.tracking.records import RUN_KEY, STUDY_KEY, Ending, Record, now, read_line
-from dferc_platform.tracking.store import store_uri, without_secrets
+from dferc_platform.tracking.store import store_uri
 from dferc_platform.tracking.writer import Writer
 
 

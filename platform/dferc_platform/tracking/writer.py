@@ -5,10 +5,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from dferc_platform.secrecy import without_secrets
 from dferc_platform.tracking.calls import Calls
 from dferc_platform.tracking.records import Record
 from dferc_platform.tracking.sender import deliver, prepare
-from dferc_platform.tracking.store import connect, import_mlflow, without_secrets
+from dferc_platform.tracking.store import connect, import_mlflow
 
 DRAIN_SECONDS = 0.5  # between two looks at the inbox: what comes in the meantime shares a call
 LONGEST_PAUSE = 30.0  # seconds between two attempts at an absent server
@@ -32,6 +33,7 @@ class Writer:
         self._calls: Calls | None = None
         self._failures = 0  # in a row
         self._absent: str | None = None
+        self._absent_since = 0.0
         self._refused: str | None = None
         self._hurry, self._stop = threading.Event(), threading.Event()
         self._lock, self._idle = threading.Lock(), threading.Event()
@@ -55,7 +57,7 @@ class Writer:
         since = time.monotonic()
         self._hurry.set()
         while not self._idle.wait(0.05) and self._thread.is_alive():
-            if self._absent and time.monotonic() - since > GIVE_UP_SECONDS:
+            if self._absent and time.monotonic() - max(since, self._absent_since) > GIVE_UP_SECONDS:
                 break
         self._hurry.clear()
         return self._idle.is_set()
@@ -101,6 +103,8 @@ class Writer:
             step()
         except Exception as error:  # whatever MLflow raises, tracking never stops training
             self._failures += 1
+            if self._absent is None:
+                self._absent_since = time.monotonic()
             self._absent = self._sentence("cannot be used" if _is_refusal(error) else "does not answer", error)
         else:
             self._failures, self._absent = 0, None
