@@ -4,14 +4,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint unit bench ui lock help
+.PHONY: demo test lint unit audit bench soak ui lock help
 
 help:
 	@echo "make demo   beta sensitivity of DF-ERC on synthetic conversations: report, figure, MLflow runs"
 	@echo "make test   style, types and all tests"
 	@echo "make lint   style and types only"
 	@echo "make unit   tests that start no cluster"
+	@echo "make audit  known holes in the locked packages, where their list can be reached"
 	@echo "make bench  throughput, cost of a trial, memory of a worker"
+	@echo "make soak   break a cluster at random for MINUTES=20 and count what is lost, duplicated, changed"
 	@echo "make ui     MLflow's pages on this machine"
 	@echo "make lock   resolve the newest versions into constraints.txt"
 
@@ -31,10 +33,18 @@ lint: .venv/installed
 unit: .venv/installed
 	$(BIN)/python -m pytest -m "not cluster"
 
+audit: .venv/installed
+	$(BIN)/python -m pip check
+	$(BIN)/python .ci/audit.py
+
 bench: .venv/installed
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/trial_cost.py
 	$(BIN)/python benchmarks/memory.py
+
+MINUTES ?= 20
+soak: .venv/installed
+	$(BIN)/python benchmarks/soak.py --minutes $(MINUTES)
 
 ui: .venv/installed
 	$(BIN)/dferc ui

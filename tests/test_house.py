@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import click
 import pytest
 import typer
 
@@ -31,11 +30,12 @@ LAYERS = {
         {"training"},
     ],
     "dferc_platform": [
-        {"checkpoint", "cluster", "config", "memory", "results"},
-        {"fetch", "identity", "jobs", "optimism", "predictions", "saved", "spaces", "tracking"},
+        {"away", "capacity", "checkpoint", "cluster", "config", "disk", "lifeline", "memory", "results", "secrecy"}
+        | {"sharing", "storage", "waiting"},
+        {"fetch", "identity", "jobs", "optimism", "predictions", "saved", "spaces", "supervise", "tracking"},
         {"extract", "fit", "predict", "stall", "train"},
         {"sweep"},
-        {"report"},
+        {"costs", "report"},
         {"studies"},
         {"cli"},
         {"__main__"},
@@ -206,7 +206,7 @@ def unknown_words(command, words):
 
 def is_value(command, words, i):
     """Whether word ``i`` is what the option before it wants."""
-    takes = {name for p in command.params if isinstance(p, click.Option) and not p.is_flag for name in p.opts}
+    takes = {name for p in command.params if not getattr(p, "is_flag", True) for name in p.opts}
     return i > 0 and words[i - 1] in takes
 
 

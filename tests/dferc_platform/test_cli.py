@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -286,13 +287,23 @@ def test_seed_makes_another_corpus(results: Path, tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------------------------- plans
 
 
+def costs_of(output: str) -> dict[str, list[str]]:
+    """The rows of the table of costs: what they are of, and their cells, units apart."""
+    lines = output.splitlines()
+    head = next(i for i, line in enumerate(lines) if line.split()[:2] == ["runs", "epochs"])
+    end = next(i for i, line in enumerate(lines) if i > head and line.startswith("At "))
+    rows = (re.split(r"\s{2,}", line.strip()) for line in lines[head + 1 : end])
+    return {row[0]: row[1:] for row in rows if row != [""]}
+
+
 def test_dry_run_of_training(results: Path, corpus: Path) -> None:
     shown = dferc("train", "--corpus", corpus, "--set", "hidden=8", "--seeds", "0,1", "--epochs", "3", "--dry-run")
     assert shown.exit_code == 0, shown.output
     assert "2 of 2 runs (seeds 0, 1)" in shown.output
     steps = -(-len(Corpus.open(corpus).split("train")) // 2)  # 2 dialogues a batch
     assert f"At most 3 epochs a run, {steps} steps an epoch" in shown.output
-    assert "An estimate" in shown.output
+    assert costs_of(shown.output)["runs"][:2] == ["2", "3"]
+    assert "Estimated from a few steps on this machine" in shown.output
     assert not results.exists()
 
 
@@ -301,6 +312,11 @@ def test_dry_run_of_a_sweep(results: Path, corpus: Path) -> None:
     assert shown.exit_code == 0, shown.output
     assert "Would run 4 trials of at most 2 epochs" in shown.output
     assert "beta: 0.01 to 1.0 (log)" in shown.output
+    assert list(costs_of(shown.output)) == ["search"]
+    confirmed = dferc("sweep", "smoke", "--corpus", corpus, "--trials", "4", "--confirm-seeds", "0,1,2", "--dry-run")
+    rows = costs_of(confirmed.output)
+    assert [rows[name][0] for name in ("search", "confirmation", "all")] == ["4", "3", "7"]
+    assert re.search(r"At \d+ at a time about .* a run takes 1 CPU", confirmed.output)
     assert not results.exists()
 
 
@@ -310,7 +326,11 @@ def test_dry_run_of_a_comparison(results: Path, corpus: Path) -> None:
     assert shown.exit_code == 0, shown.output
     assert "Would compare 2 models" in shown.output
     assert "10 runs in all" in shown.output
-    assert "for all of them; with batch_dialogues=4, hops=1" in shown.output
+    assert "cmn with batch_dialogues=4, hops=1" in shown.output
+    rows = costs_of(shown.output)
+    runs = [row[0] for row in rows.values()]
+    assert list(rows) == ["bc_lstm, search", "bc_lstm, confirmed", "cmn, search", "cmn, confirmed", "all"]
+    assert runs == ["3", "2", "3", "2", "10"]
     published = dferc(*words, "--trials", "0")
     assert "4 runs in all" in published.output
     assert not results.exists()
@@ -320,6 +340,12 @@ def test_settings_that_do_not_fit_a_comparison_are_named_at_once(results: Path, 
     refused = dferc("compare", "--models", "bc_lstm,cmn", "--set", "hopps=1", "--set", "cmn.dropout=7", "--dry-run")
     mistake(refused, "hopps is no setting of any model compared; did you mean hops?", "model.dropout = 7: ")
     assert not results.exists()
+
+
+def test_what_a_trial_takes_is_a_number_or_auto(results: Path, corpus: Path) -> None:
+    for words in (("--gpus-per-trial", "all"), ("--memory-per-trial", "-1"), ("--gpus-per-trial", "nan")):
+        refused = dferc("sweep", "smoke", "--corpus", corpus, *words, "--dry-run")
+        mistake(refused, f"{words[0]} {words[1]}: write a number of", "or auto")
 
 
 def test_dry_run_of_the_beta_study(results: Path, corpus: Path) -> None:

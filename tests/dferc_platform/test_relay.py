@@ -9,6 +9,7 @@ from dferc_platform.spaces import SearchSpace
 from dferc_platform.sweep import plan_job
 from dferc_platform.sweep.live import LiveSweep
 from dferc_platform.sweep.relay import Relay
+from dferc_platform.sweep.resources import Admission
 
 SMALL = {"epochs": 2, "batch_dialogues": 4, "hidden": 8, "align": 8}
 
@@ -165,7 +166,7 @@ def test_tune_is_told_that_nothing_comes_where_waiting_would_have_no_end(make_jo
     from dferc_platform.sweep.searcher import RelaySearcher
 
     relay = make_relay(line_of(make_job("a", [0.1])))
-    searcher = RelaySearcher(relay, relay.next())
+    searcher = RelaySearcher(relay, relay.next(), Admission(concurrency=4, grows=False))
     assert searcher.suggest("a trial")["number"] == 0
     assert searcher.suggest("not yet") is None
     searcher.on_trial_complete("a trial")  # its end could not be written down, so the ledger waits for ever

@@ -1,14 +1,19 @@
+import errno
 import json
 import os
+import resource
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from safetensors import SafetensorError
 
 from dferc.corpus import CorpusCard
 from dferc.errors import UserError
 from dferc.training import DivergedError
 from dferc_platform.config import make_config
+from dferc_platform.memory import ON_NODE
 from dferc_platform.results import RunRow, write_study
 from dferc_platform.spaces import Budget, SearchSpace, read_space
 from dferc_platform.sweep import Resources, best, plan_sweep
@@ -141,6 +146,10 @@ def test_a_sampler_that_proposes_otherwise_is_noticed(tmp_path):
 
 
 def test_a_trial_is_judged_by_its_result_then_by_its_last_words(tmp_path):
+    unseen = judge(tmp_path, {"epoch": 3, "m": 40.0, "node": "there"}, "m")
+    assert (unseen.status, unseen.lasting) == ("FAILED", False)
+    assert f"there wrote to {tmp_path}, where the driver sees nothing: give --results a folder" in unseen.error
+    (tmp_path / "config.yaml").touch()
     assert judge(tmp_path, {"epoch": 3, "m": 40.0}, "m") == Outcome("PRUNED", 40.0, 3)
     assert judge(tmp_path, {"error": "it broke", "lasting": True}, "m") == Outcome(
         "FAILED", error="it broke", lasting=True
@@ -155,13 +164,14 @@ def test_a_trial_is_judged_by_its_result_then_by_its_last_words(tmp_path):
 def test_a_failure_is_one_sentence():
     assert failure(ValueError("first\nsecond")).error == "ValueError: first"
     assert failure(UserError("the corpus has no test split")).error == "the corpus has no test split"
-    assert failure(MemoryError()).error == "MemoryError: no more is known"
+    assert failure(KeyError()).error == "KeyError: no more is known"
+    assert failure(MemoryError()) == Outcome("FAILED", error=ON_NODE)
 
 
 def test_asha_that_goes_on_decides_as_if_it_had_not_stopped(tmp_path):
     class Trial:
         def __init__(self, folder):
-            self.trial_id, self.config = folder.name, {"folder": str(folder)}
+            self.trial_id, self.config = folder.name, {"results": "", "folder": str(folder)}
 
     def history(name, scores):
         folder = tmp_path / name
@@ -185,7 +195,7 @@ def test_asha_that_goes_on_decides_as_if_it_had_not_stopped(tmp_path):
 
 def test_asha_never_stops_a_trial_at_its_last_epoch(tmp_path):
     class Trial:
-        trial_id, config = "a", {"folder": str(tmp_path)}
+        trial_id, config = "a", {"results": "", "folder": str(tmp_path)}
 
     space = space_of(scheduler={"name": "asha", "grace_epochs": 1, "reduction_factor": 3})
     scheduler = make_scheduler(space, 9, [])
@@ -256,3 +266,28 @@ def test_the_best_point_has_the_best_mean_over_seeds_and_only_finished_runs_coun
     assert best(rows, space_of()).varied == {"beta": 0.1, "seed": 1}
     with pytest.raises(UserError, match="no run of the sweep has finished"):
         best(others, space_of())
+
+
+def test_half_a_line_that_a_full_disk_took_is_taken_back(tmp_path):
+    ledger = ledger_of(space_of(), tmp_path)
+    ledger.ask()
+    before = (tmp_path / "ledger.jsonl").read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then a write past the limit fails as one on a full disk does
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            ledger.ask()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, old)
+    assert (tmp_path / "ledger.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "no"), SafetensorError("No space left on device (os error 28)")]
+)
+def test_a_full_disk_ends_all_trials(error):
+    outcome = failure(error, "/results/run")
+    assert outcome.ends_all
+    assert "the disk is full at /results/run on " in outcome.error

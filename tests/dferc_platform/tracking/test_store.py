@@ -1,4 +1,4 @@
-"""The local store is made once and safely; addresses are spoken of without their secrets."""
+"""The local store is made once and safely."""
 
 import sqlite3
 import subprocess
@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from dferc.errors import UserError
-from dferc_platform.tracking.store import sqlite_path, store_uri, without_secrets
+from dferc_platform.tracking.store import sqlite_path, store_uri
 
 
 def test_default_is_in_the_results_folder(tmp_path, monkeypatch):
@@ -27,22 +27,6 @@ def test_relative_database_becomes_absolute(tmp_path, monkeypatch):
 def test_file_store_is_refused(uri):
     with pytest.raises(UserError, match="no longer maintains"):
         store_uri(uri)
-
-
-@pytest.mark.parametrize(
-    ("text", "clean"),
-    [
-        ("http://user:pass@host:5000/x", "http://host:5000/x"),
-        (
-            "API request to https://u:p%40s@h/api failed, postgresql://u:p@db/m",
-            "API request to https://h/api failed, postgresql://db/m",
-        ),
-        ("http://user:p@ss@host", "http://host"),
-        ("mail me@example.org or http://host/@here", "mail me@example.org or http://host/@here"),
-    ],
-)
-def test_without_secrets(text, clean):
-    assert without_secrets(text) == clean
 
 
 def test_deleted_experiment_is_a_problem_and_says_so(open_tracker, experiment, look):
