@@ -1,5 +1,6 @@
 """Running sweeps from their first trial to their last, or from where an earlier driver was stopped."""
 
+import logging
 import os
 import signal
 import threading
@@ -145,6 +146,8 @@ def _conduct(relay: Relay, storage: Path, admission: Admission) -> None:
     from dferc_platform.sweep.searcher import EndOfAll, Herald, OwnScheduler, RelaySearcher
     from dferc_platform.sweep.trial import bundle, run_trial
 
+    # What Tune would keep of its own state nobody reads, so nobody need hear that a full disk did not take it.
+    logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITICAL)
     herald = Herald(relay)
     tune.Tuner(
         tune.with_resources(run_trial, bundle),
