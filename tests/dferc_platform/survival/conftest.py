@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from chaos.cluster import Cluster
 from chaos.processes import wait_for
 from chaos.rounds import alone
