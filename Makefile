@@ -20,9 +20,9 @@ help:
 demo: .venv/installed
 	$(BIN)/dferc study beta
 
-# Two at a time: the tests that start a cluster, which mostly wait, and all others.
+# Four at a time, also on two cores: the tests that start clusters mostly wait.
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 4 --dist loadgroup
 
 lint: .venv/installed
 	$(BIN)/ruff check .

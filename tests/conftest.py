@@ -25,10 +25,11 @@ prepare_environment()  # before any test module imports Ray, which reads it then
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run side by side, those that start a cluster or a server stay together and share it."""
+    """Where tests run side by side, those that share a cluster stay together; those with their own, folder by folder."""
     for item in items:
         if item.get_closest_marker("cluster"):
-            item.add_marker(pytest.mark.xdist_group("cluster"))
+            own = "ray_cluster" not in getattr(item, "fixturenames", ())
+            item.add_marker(pytest.mark.xdist_group(str(item.path.parent) if own else "cluster"))
 
 
 @pytest.fixture(scope="session", autouse=True)
