@@ -25,7 +25,7 @@ prepare_environment()  # before any test module imports Ray, which reads it then
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run side by side, those that share a cluster stay together; those with their own, folder by folder."""
+    """Where tests run side by side, those that share a cluster stay together; those with their own, by folder."""
     for item in items:
         if item.get_closest_marker("cluster"):
             own = "ray_cluster" not in getattr(item, "fixturenames", ())

@@ -65,6 +65,9 @@ class Marked:
 
     def kill(self) -> None:
         """SIGKILL to the whole family, until none is left."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()  # before psutil reaps it, which would make its exit code 0
         until = time.monotonic() + SECONDS
         while family := self.family():
             for member in family:
@@ -72,8 +75,6 @@ class Marked:
             psutil.wait_procs(family, timeout=0.2)
             if time.monotonic() > until:
                 raise TimeoutError(f"processes {[member.pid for member in family]} do not end")
-        if self.process is not None:
-            self.process.wait()
 
 
 def marked(mark: str) -> list[psutil.Process]:

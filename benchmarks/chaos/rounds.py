@@ -113,7 +113,8 @@ def _done(asked: Asked) -> bool:
 
 
 def _finished(folder: Path) -> bool:
-    return is_study(folder) and all(row.status == "FINISHED" for row in read_runs(folder))
+    rows = read_runs(folder) if is_study(folder) else []
+    return bool(rows) and all(row.status == "FINISHED" for row in rows)
 
 
 class _watching:  # noqa: N801  # a context manager
