@@ -20,9 +20,9 @@ help:
 demo: .venv/installed
 	$(BIN)/dferc study beta
 
-# Four at a time, also on two cores: the tests that start clusters mostly wait.
+# Two at a time: what shares a cluster, what starts its own, and all others; more would starve each other on two cores.
 test: lint
-	$(BIN)/python -m pytest -n 4 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: .venv/installed
 	$(BIN)/ruff check .
