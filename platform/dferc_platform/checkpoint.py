@@ -13,17 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load, load_file, save_file
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from dferc.corpus.store import atomic
 from dferc.training import Learner
 from dferc_platform.results import write_json
 from dferc_platform.sharing import from_first
+from dferc_platform.storage import SEAL, digest_of
 
 logger = logging.getLogger(__name__)
 
-WEIGHTS, OPTIMISER, STATE, DIGESTS = "model.safetensors", "optimiser.safetensors", "state.json", "sha256.json"
+WEIGHTS, OPTIMISER, STATE = "model.safetensors", "optimiser.safetensors", "state.json"
 DESCRIPTION = "model.json"
 KEPT = 2
 """Checkpoints kept: should the newest be damaged, the one before it serves."""
@@ -61,8 +62,8 @@ def save_checkpoint(folder: Path, learner: Learner, progress: Progress) -> Path:
             "scaler": learner.scaler.state_dict(),
         }
         (temporary / STATE).write_text(json.dumps(state), encoding="utf-8")
-        digests = {name: _digest(temporary / name) for name in (WEIGHTS, OPTIMISER, STATE)}
-        (temporary / DIGESTS).write_text(json.dumps(digests), encoding="utf-8")
+        digests = {name: digest_of(temporary / name) for name in (WEIGHTS, OPTIMISER, STATE)}
+        (temporary / SEAL).write_text(json.dumps(digests), encoding="utf-8")
         shutil.rmtree(target, ignore_errors=True)
         temporary.rename(target)
     finally:
@@ -99,8 +100,8 @@ def _newest_sound(folder: Path) -> Path | None:
 def _sound(checkpoint: Path) -> bool:
     """Whether every file is as it was written."""
     try:
-        digests = json.loads((checkpoint / DIGESTS).read_text(encoding="utf-8"))
-        return all(_digest(checkpoint / name) == digests[name] for name in (WEIGHTS, OPTIMISER, STATE))
+        digests = json.loads((checkpoint / SEAL).read_text(encoding="utf-8"))
+        return all(digest_of(checkpoint / name) == digests[name] for name in (WEIGHTS, OPTIMISER, STATE))
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -134,23 +135,29 @@ def keep_best(weights: dict[str, Any], folder: Path, description: dict[str, Any]
     """Replace the chosen weights of a run."""
     with atomic(folder / WEIGHTS) as temporary:
         save_file(_tensors(weights), temporary)
-    write_json(folder / DESCRIPTION, description | {"sha256": _digest(folder / WEIGHTS)})
+    write_json(folder / DESCRIPTION, description | {"sha256": digest_of(folder / WEIGHTS)})
 
 
 class DamagedError(RuntimeError):
     """The chosen weights of a run are not those that were written."""
 
 
-def load_best(folder: Path, device: str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load_best(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The chosen weights of a run, and their description.
 
     Raises:
         DamagedError: they are not as they were written.
     """
+    content, description = _read_best(folder)
+    return load(content), description
+
+
+def _read_best(folder: Path) -> tuple[bytes, dict[str, Any]]:
     try:
         description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-        if _digest(folder / WEIGHTS) == description["sha256"]:
-            return load_file(folder / WEIGHTS, device), description
+        content = (folder / WEIGHTS).read_bytes()
+        if hashlib.sha256(content).hexdigest() == description["sha256"]:
+            return content, description
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DamagedError(f"the trained model in {folder} is damaged") from error
     raise DamagedError(f"the trained model in {folder} is damaged")
@@ -165,17 +172,11 @@ def take_best(folder: Path, learner: Learner) -> None:
     content = b""
     if learner.across.rank == 0:
         with suppress(DamagedError):
-            load_best(folder)
-            content = (folder / WEIGHTS).read_bytes()
+            content, _ = _read_best(folder)
     content = from_first(content, learner.across, learner.device)
     if not content:
         raise DamagedError(f"the trained model in {folder} is damaged")
     learner.model.load_state_dict(load(content))
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _tensors(state: dict[str, Any]) -> dict[str, Tensor]:

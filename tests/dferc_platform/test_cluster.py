@@ -6,7 +6,6 @@ import os
 import platform
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -21,6 +20,7 @@ from secrets import token_hex
 import psutil
 import pytest
 import requests
+from chaos.processes import free_ports
 
 from dferc.corpus.synthetic import TINY, generate
 from dferc.errors import UserError
@@ -120,18 +120,6 @@ class Head:
         return subprocess.run(
             words, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=SECONDS, check=False
         )
-
-
-def free_ports(count: int) -> list[str]:
-    """Ports outside the range that Ray gives to its workers."""
-    found: list[str] = []
-    for port in range(20000 + os.getpid() % 10000, 65535):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)):
-                found.append(str(port))
-        if len(found) == count:
-            return found
-    raise RuntimeError("no free port")
 
 
 def wait_until(what: Callable[[], object], or_else: Callable[[], str]) -> None:

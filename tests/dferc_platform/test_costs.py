@@ -10,7 +10,6 @@ from dferc.corpus import Corpus
 from dferc.errors import UserError
 from dferc_platform import capacity
 from dferc_platform.checkpoint import KEPT
-from dferc_platform.cli.costs import data
 from dferc_platform.config import make_config
 from dferc_platform.costs import Cost, Sizes, heaviest, measure, probe, size, sizing
 from dferc_platform.costs.sizing import CONTEXT_MB, MARGIN, finished, share
@@ -165,10 +164,3 @@ def test_what_says_that_memory_is_short_is_known():
     assert out_of_memory(caught.value) == ON_NODE
     assert out_of_memory(RuntimeError("shapes do not fit")) is None
     assert out_of_memory(ValueError("out of memory")) is None
-
-
-@pytest.mark.parametrize(
-    ("amount", "words"), [(0, "0 B"), (999.6, "1 kB"), (527e6, "527 MB"), (15.8e9, "15.8 GB"), (2e13, "20 TB")]
-)
-def test_bytes_in_words(amount, words):
-    assert data(amount) == words

@@ -240,7 +240,7 @@ def test_a_dry_run_shows_all_and_starts_nothing(tmp_path: Path, monkeypatch: pyt
     assert shown.exit_code == 0, shown.output
     for part in (
         "Would submit mine", f"-- sweep space.yaml --name x --corpus {tmp_path}/big.parquet", "1 CPUs, 0 GPUs",
-        "Results: s3://lab/r", "  A=b", "Ships 1 files", "space.yaml, 0.0 kB", ".env: may hold a secret",
+        "Results: s3://lab/r", "  A=b", "Ships 1 files", "space.yaml, 7 bytes", ".env: may hold a secret",
         "big.parquet is not shipped (data): the nodes must have it",
     ):  # fmt: skip
         assert part in shown.output
@@ -280,8 +280,8 @@ def test_a_job_that_waits_says_for_what() -> None:
     waiting = job("PENDING", metadata={"CPU": "4", "memory": "8e9"})
     nodes = [{"CPU": (1.0, 8.0), "memory": (9e9, 16e9)}, {"CPU": (2.0, 2.0), "memory": (4e9, 4e9)}]
     [said] = explain(waiting, nodes)
-    assert "waits for 4 CPU, 8 GB of memory on one node" in said
-    assert "1 of 8 CPU, 9 of 16 GB of memory; 2 of 2 CPU, 4 of 4 GB of memory" in said
+    assert "waits for 4 CPU and 8 GB memory on one node" in said
+    assert "1 CPU and 9 GB memory of 8 CPU and 16 GB memory; 2 CPU and 4 GB memory of 2 CPU and 4 GB memory" in said
     assert "no node is that large" not in said
     assert "no node is that large" in explain(waiting, nodes[1:])[0]
     assert "environment is being set up" in explain(job("PENDING"), nodes)[0]

@@ -10,7 +10,7 @@ import torch
 
 from dferc.errors import UserError
 from dferc_platform import train
-from dferc_platform.checkpoint import DIGESTS, OPTIMISER, STATE, WEIGHTS, checkpoints
+from dferc_platform.checkpoint import OPTIMISER, SEAL, STATE, WEIGHTS, checkpoints
 from dferc_platform.config import make_config
 from dferc_platform.memory import PeakMemory
 from dferc_platform.optimism import optimism
@@ -110,7 +110,7 @@ def lose(file):
 
 
 @pytest.mark.parametrize("damage", [cut_short, flip_a_bit, lose])
-@pytest.mark.parametrize("name", [WEIGHTS, OPTIMISER, STATE, DIGESTS])
+@pytest.mark.parametrize("name", [WEIGHTS, OPTIMISER, STATE, SEAL])
 def test_a_damaged_checkpoint_costs_an_epoch_not_the_run(
     undisturbed, config, corpus, tmp_path, name, damage, caplog, monkeypatch
 ):

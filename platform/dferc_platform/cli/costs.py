@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.filesize import decimal
 from rich.table import Table
 
 from dferc.errors import UserError
@@ -56,14 +57,14 @@ class Priced:
         return (self.part.runs or 1) * self.seconds / 3600
 
     @property
-    def kept(self) -> float:
+    def kept(self) -> int:
         """Bytes that all runs leave."""
-        return (self.part.runs or 1) * sum(cost.kept for cost in self.costs) / len(self.costs)
+        return (self.part.runs or 1) * sum(cost.kept for cost in self.costs) // len(self.costs)
 
     @property
-    def tracked(self) -> float:
+    def tracked(self) -> int:
         """Bytes that MLflow keeps of them."""
-        return (self.part.runs or 1) * sum(cost.tracked for cost in self.costs) / len(self.costs)
+        return (self.part.runs or 1) * sum(cost.tracked for cost in self.costs) // len(self.costs)
 
 
 def say_costs(parts: Sequence[Part], sizes: "Sizes", concurrency: int | None, cpus: float = 1.0) -> None:
@@ -183,15 +184,15 @@ def _show(priced: Sequence[Priced]) -> None:
             str(cost.epochs),
             duration(one.seconds),
             _hours(one, unit),
-            data(one.heaviest.peak_mb * 2**20),
-            data(sum(each.kept for each in one.costs) / len(one.costs)),
-            data(one.kept) if one.part.runs else "?",
+            decimal(int(one.heaviest.peak_mb * 2**20)),
+            decimal(sum(each.kept for each in one.costs) // len(one.costs)),
+            decimal(one.kept) if one.part.runs else "?",
         )
     if len(priced) > 1 and all(one.part.runs for one in priced):
         amount = sum(one.hours * (one.resources.gpus if unit == "GPU" else one.resources.cpus) for one in priced)
         runs, kept = sum(one.part.runs or 0 for one in priced), sum(one.kept for one in priced)
         table.add_section()
-        table.add_row("all", str(runs), "", "", f"{amount:.2g}", "", "", data(kept))
+        table.add_row("all", str(runs), "", "", f"{amount:.2g}", "", "", decimal(kept))
     console = Console()
     (console if console.is_terminal else Console(width=WIDTH)).print(table)
 
@@ -209,14 +210,5 @@ def _sum_up(priced: Sequence[Priced], together: int) -> None:
         say(f"At {together} at a time about {duration(wall)}; a run takes {takes}")
     else:
         say(f"{together} at a time; a run takes {takes}")
-    tracked = data(sum(one.tracked for one in priced))
+    tracked = decimal(sum(one.tracked for one in priced))
     say(f"MLflow keeps a copy of {tracked} beside that: the best weights and the predictions of each run")
-
-
-def data(amount: float) -> str:
-    """Bytes as people say them."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 999.5:
-            return f"{amount:.3g} {unit}"
-        amount /= 1000
-    return f"{amount:.3g} TB"

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.filesize import decimal
 
 from dferc.errors import UserError
 from dferc_platform.cli.errors import say_warning
@@ -131,15 +132,11 @@ def say_request(request: "JobRequest", address: str) -> None:
     for name, value in request.runtime_env.items():
         if name != "env_vars":
             say(f"Runtime environment: {name}: {value}")
-    say(f"Ships {len(package.files)} files of {package.folder}, {_size(package.size)}; the largest:")
+    say(f"Ships {len(package.files)} files of {package.folder}, {decimal(package.size)}; the largest:")
     for name in sorted(package.files, key=package.files.__getitem__, reverse=True)[:SHOWN]:
-        say(f"  {name}, {_size(package.files[name])}")
+        say(f"  {name}, {decimal(package.files[name])}")
     say("Leaves out:")
     for why in dict.fromkeys(package.left_out.values()):
         names = [name for name, reason in package.left_out.items() if reason == why]
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         say(f"  {', '.join(names[:SHOWN])}{more}: {why}")
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"

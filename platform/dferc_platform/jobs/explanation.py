@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dferc_platform.capacity import amounts
 from dferc_platform.jobs.client import POLL, answering, connect, info
 
 if TYPE_CHECKING:
@@ -71,10 +72,14 @@ def _waits(asked: Mapping[str, float], nodes: "Sequence[Node]") -> str:
 
     if not asked or not nodes or any(fits(node, 0) for node in nodes):
         return "its environment is being set up, or a process for it is being started"
-    wanted = ", ".join(_amount(name, amount) for name, amount in asked.items())
-    free = "; ".join(", ".join(_of(name, *node.get(name, (0, 0))) for name in asked) for node in nodes)
+    free = "; ".join(f"{_part(asked, node, 0)} of {_part(asked, node, 1)}" for node in nodes)
     largest = "" if any(fits(node, 1) for node in nodes) else "; no node is that large: stop it and ask for less"
-    return f"its driver waits for {wanted} on one node; free are {free}{largest}"
+    return f"its driver waits for {amounts(asked)} on one node; free are {free}{largest}"
+
+
+def _part(asked: Mapping[str, float], node: "Node", place: int) -> str:
+    """What is free on a node (0), or what it has (1), of what is asked for."""
+    return amounts({name: node.get(name, (0, 0))[place] for name in asked})
 
 
 def _failed(job: "JobDetails") -> list[str]:
@@ -86,14 +91,6 @@ def _failed(job: "JobDetails") -> list[str]:
     reason = lines[0] if lines else "Ray gives no reason"
     cause = CAUSES.get(job.error_type or "")
     return [f"{cause} ({reason})" if cause else reason]
-
-
-def _amount(name: str, amount: float) -> str:
-    return f"{amount / 1e9:.3g} GB of memory" if name == "memory" else f"{amount:g} {name}"
-
-
-def _of(name: str, free: float, total: float) -> str:
-    return f"{free / 1e9 if name == 'memory' else free:.3g} of {_amount(name, total)}"
 
 
 def _nodes(address: str) -> "list[Node]":

@@ -10,9 +10,10 @@ Who may write what, and which copy is believed:
 For a folder that is no working copy all of this does nothing.
 """
 
-from dferc_platform.storage.claims import Claim, claimed
+from dferc_platform.storage.claims import SEAL, Claim, claimed
 from dferc_platform.storage.copies import local_folder, located, portable, shown
 from dferc_platform.storage.fetching import fetched
+from dferc_platform.storage.index import digest_of
 from dferc_platform.storage.lease import leased
 from dferc_platform.storage.publishing import publish, withdraw
 from dferc_platform.storage.pulling import newest_text, pull
@@ -20,8 +21,10 @@ from dferc_platform.storage.uri import is_uri
 from dferc_platform.storage.visible import require_visible
 
 __all__ = [
+    "SEAL",
     "Claim",
     "claimed",
+    "digest_of",
     "fetched",
     "is_uri",
     "leased",

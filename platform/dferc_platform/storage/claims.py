@@ -23,7 +23,7 @@ from dferc_platform.storage.units import DRIVERS, belongs, files, syncing
 logger = logging.getLogger(__name__)
 
 SEAL = "sha256.json"
-"""Of a checkpoint: where it is missing, the checkpoint is not whole."""
+"""Of a checkpoint: the digests of its other files. Where it is missing, the checkpoint is not whole."""
 TURN = {"model.json": 1, SEAL: 2, "history.jsonl": 3, "error.txt": 3, "result.json": 4}
 """When a file is put; all others come first."""
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from dferc.errors import UserError
 from dferc_platform import capacity
 
-GIGABYTE = 1e9
-
 
 @dataclass(frozen=True)
 class Resources:

@@ -3,13 +3,13 @@
 import os
 import re
 import shutil
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+from chaos.processes import free_ports
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "docker"
@@ -39,7 +39,7 @@ class Compose:
         self._place, self.addresses = place, addresses
         self.secrets = place / "secrets"
         found = sorted({*PORT.findall(text), "5432"})
-        free = free_ports(len(found) + 8)
+        free = list(map(str, free_ports(len(found) + 8)))
         self.ports = dict(zip(found, free, strict=False))
         self.spare = iter(free[len(found) :])
 
@@ -88,15 +88,3 @@ class Compose:
 
     def _here_inside(self, line: str, machine: str) -> str:
         return " ".join(self.here(word, machine) for word in line.split(" "))
-
-
-def free_ports(count: int) -> list[str]:
-    """Ports that nobody listens on, outside the range that Ray gives to its workers."""
-    found: list[str] = []
-    for port in range(20000 + os.getpid() % 10000, 65535):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)):
-                found.append(str(port))
-        if len(found) == count:
-            return found
-    raise RuntimeError("no free port")

@@ -10,7 +10,7 @@ from chaos.processes import send, wait_for
 from chaos.seen import read_trials
 from chaos.study import SMALL, Question
 
-from dferc_platform.checkpoint import DIGESTS
+from dferc_platform.checkpoint import SEAL
 from dferc_platform.config import make_config, read_config
 from dferc_platform.results import RunRow, read_history, read_runs
 from dferc_platform.saved import open_corpus
@@ -54,7 +54,7 @@ def rows(cluster: Cluster, ask, tiny_corpus: Path, tmp_path_factory) -> dict[flo
 
     damaged = asked.folder / "runs" / keys[HANGS] / "last" / "epoch-9999"
     damaged.mkdir(parents=True)
-    os.mkfifo(damaged / DIGESTS)  # whoever reads it waits for ever, as on a file system that does not answer
+    os.mkfifo(damaged / SEAL)  # whoever reads it waits for ever, as on a file system that does not answer
     asked.driver.start()
 
     def ended() -> bool:
