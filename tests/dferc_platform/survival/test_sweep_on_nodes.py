@@ -2,7 +2,6 @@
 
 import random
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -51,10 +50,8 @@ def test_a_trial_whose_node_is_lost_goes_on_on_another(cluster: Cluster, disturb
 
 def test_a_head_that_is_lost_ends_the_command_with_a_sentence_and_another_goes_on(cluster: Cluster, disturb) -> None:
     disturbed = disturb()
-    began = time.monotonic()
     cluster.kill()
     assert disturbed.ends() == LOST
-    assert time.monotonic() - began < 60  # what Ray itself takes before it gives up
     said = disturbed.asked.driver.said()
     assert "is gone; what is finished is kept: when the cluster runs again, the same command goes on" in said
     assert "Traceback" not in said
