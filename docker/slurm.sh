@@ -32,7 +32,7 @@ for tool in ray dferc; do
     }
 done
 
-# Each run of each job has a secret of its own, which nobody else can read.
+# Each run of each job has a secret of its own, which nobody else can read; in the home folder, for all nodes must see it.
 private=$(mktemp -d "$HOME/.dferc-slurm-$SLURM_JOB_ID.XXXXXX")
 od -An -v -tx1 -N 32 /dev/urandom | tr -d ' \n' > "$private/token"
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$private/token RAY_USAGE_STATS_ENABLED=0
